@@ -1,0 +1,3 @@
+module github.com/msgorch/msgorch
+
+go 1.26
