@@ -1,0 +1,74 @@
+package evolution
+
+import "github.com/msgorch/msgorch/internal/gateway"
+
+// address fills in whose message it is: direction, chat and sender.
+func (a account) address(m *gateway.Message, key object) error {
+	fromMe := string(key.get("fromMe"))
+	if fromMe != "true" && fromMe != "false" {
+		// Guessing wrong could make a bot answer itself.
+		return invalid("ambiguous_direction", "A message does not say whether it is ours.")
+	}
+	m.FromMe = fromMe == "true"
+	chat, ok := canonicalJID(key.text("remoteJid"))
+	if !ok {
+		return invalid("invalid_chat", "A message's chat is not a WhatsApp address.")
+	}
+	if chat == a.own && !m.FromMe {
+		return invalid("ambiguous_direction", "A message claims to be sent to us by ourselves.")
+	}
+	m.Chat = chat
+	if isPhone(chat) || isLID(chat) {
+		m.Chat, m.ChatAlt = preferPhone(chat, a.alternative(chat, key, m.FromMe))
+		return nil
+	}
+	sender, _ := canonicalJID(key.text("participant"))
+	alt, _ := canonicalJID(first(key.text("participantAlt"), key.text("participantPn")))
+	m.Sender, _ = preferPhone(sender, alt)
+	return nil
+}
+
+// alternative returns the other address of a chat with one person: the phone
+// number of a LID, or the LID of a phone number. Its place depends on the
+// version: 2.3.0 to 2.3.4 have senderPn and previousRemoteJid, later ones
+// remoteJidAlt.
+func (a account) alternative(chat string, key object, fromMe bool) string {
+	candidates := []string{key.text("remoteJidAlt"), key.text("previousRemoteJid")}
+	if !fromMe { // otherwise the sender is us
+		candidates = append(candidates, key.text("senderPn"))
+	}
+	for _, candidate := range candidates {
+		jid, ok := canonicalJID(candidate)
+		if ok && jid != a.own && (isPhone(chat) && isLID(jid) || isLID(chat) && isPhone(jid)) {
+			return jid
+		}
+	}
+	return ""
+}
+
+// preferPhone orders two addresses of one person: the phone number first, when
+// one of them is one. WhatsApp alternates between them for the same person.
+func preferPhone(jid, alt string) (preferred, other string) {
+	switch {
+	case alt == jid:
+		return jid, ""
+	case jid == "", isPhone(alt) && !isPhone(jid):
+		return alt, jid
+	}
+	return jid, alt
+}
+
+// pushName returns the name the writer chose. In its place the gateway puts the
+// number, or "Você" for ourselves whatever our name is.
+func pushName(m gateway.Message, record object) string {
+	name := sanitize(record.text("pushName"), maxNameRunes)
+	switch name {
+	case user(m.Chat), user(m.ChatAlt), user(m.Sender):
+		return ""
+	case "Você":
+		if m.FromMe {
+			return ""
+		}
+	}
+	return name
+}
