@@ -1,0 +1,86 @@
+-- name: AcceptMessages :many
+-- AcceptMessages stores outbound messages that were accepted together, in the
+-- order given, and makes their chats. It answers for every message whether its
+-- instance exists and whether it is new; one that is not new met its
+-- idempotency key in an earlier message. Empty text and the zero time mean
+-- null. Chats are locked in order, so that two of these never deadlock.
+WITH asked AS (
+    SELECT row_number() OVER () AS ord, a.*
+    FROM (
+        SELECT unnest(@ids::uuid[]) AS id,
+               unnest(@instances::text[]) AS instance,
+               unnest(@chats::text[]) AS jid,
+               unnest(@texts::text[]) AS text,
+               unnest(@reply_tos::uuid[]) AS reply_to,
+               unnest(@priorities::text[]) AS priority,
+               unnest(@send_ats::timestamptz[]) AS send_at,
+               unnest(@expires_ats::timestamptz[]) AS expires_at,
+               unnest(@metadatas::text[]) AS metadata,
+               unnest(@idempotency_keys::text[]) AS idempotency_key,
+               unnest(@request_hashes::bytea[]) AS request_hash
+    ) a
+), known AS (
+    SELECT a.*, i.id AS instance_id
+    FROM asked a JOIN instances i ON i.name = a.instance AND i.deleted_at IS NULL
+), unseen AS (
+    SELECT k.* FROM known k
+    WHERE NOT EXISTS (
+        SELECT 1 FROM messages m
+        WHERE m.instance_id = k.instance_id AND m.idempotency_key = NULLIF(k.idempotency_key, '')
+    )
+), lanes AS (
+    INSERT INTO chats (instance_id, jid, last_message_at)
+    SELECT DISTINCT u.instance_id, u.jid, now() FROM unseen u ORDER BY u.instance_id, u.jid
+    ON CONFLICT ON CONSTRAINT chats_jid_key
+    DO UPDATE SET last_message_at = GREATEST(chats.last_message_at, excluded.last_message_at), unread = 0
+    RETURNING id, instance_id, jid
+), fresh AS (
+    INSERT INTO messages (
+        id, instance_id, chat_id, direction, status, type, text, reply_to, priority,
+        send_at, expires_at, metadata, idempotency_key, request_hash,
+        next_attempt_at, task_batch, history, created_at
+    )
+    SELECT u.id, u.instance_id, l.id, 'outbound',
+           (CASE WHEN t.send_at > now() THEN 'scheduled' ELSE 'queued' END)::message_status,
+           'text', u.text, NULLIF(u.reply_to, '00000000-0000-0000-0000-000000000000'), u.priority::message_priority,
+           t.send_at, NULLIF(u.expires_at, '0001-01-01 00:00:00+00'), u.metadata::jsonb,
+           NULLIF(u.idempotency_key, ''), NULLIF(u.request_hash, ''),
+           GREATEST(now(), t.send_at), NULLIF(@task_batch::uuid, '00000000-0000-0000-0000-000000000000'),
+           jsonb_build_array(jsonb_build_object(
+               'status', CASE WHEN t.send_at > now() THEN 'scheduled' ELSE 'queued' END, 'at', now())),
+           now()
+    FROM unseen u
+    JOIN lanes l USING (instance_id, jid)
+    CROSS JOIN LATERAL (SELECT NULLIF(u.send_at, '0001-01-01 00:00:00+00') AS send_at) t
+    ORDER BY u.ord
+    ON CONFLICT (instance_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+    RETURNING id, created_at
+)
+SELECT (k.instance_id IS NOT NULL)::boolean AS instance_known,
+       (f.id IS NOT NULL)::boolean AS is_new,
+       COALESCE(f.created_at, now())::timestamptz AS created_at
+FROM asked a
+LEFT JOIN known k ON k.ord = a.ord
+LEFT JOIN fresh f ON f.id = a.id
+ORDER BY a.ord;
+
+-- name: MessageByKey :one
+-- MessageByKey finds the message that an idempotency key stands for.
+SELECT sqlc.embed(m), i.name AS instance, c.jid AS chat
+FROM messages m
+JOIN instances i ON i.id = m.instance_id
+JOIN chats c ON c.id = m.chat_id
+WHERE i.name = @instance AND m.idempotency_key = @idempotency_key::text;
+
+-- name: ReplyTargets :many
+-- ReplyTargets finds which of the given messages exist, with where they are.
+SELECT m.id, i.name AS instance, c.jid AS chat
+FROM messages m
+JOIN instances i ON i.id = m.instance_id
+JOIN chats c ON c.id = m.chat_id
+WHERE m.id = ANY(@ids::uuid[]);
+
+-- name: WakeRelay :exec
+-- WakeRelay tells the workers, when the surrounding transaction commits, that
+-- there are rows to queue.
+SELECT pg_notify('msgorch_relay', '');

@@ -1,0 +1,272 @@
+-- name: StoreEvents :many
+-- StoreEvents stores raw gateway events that arrived together. It answers with
+-- the new ones; a missing one repeats an earlier body of its instance.
+INSERT INTO gateway_events (id, instance_id, event, body, body_hash, state, reason, task_batch)
+SELECT e.id, e.instance_id, e.event, e.body, e.body_hash, e.state::event_state, NULLIF(e.reason, ''),
+       NULLIF(@task_batch::uuid, '00000000-0000-0000-0000-000000000000')
+FROM (
+    SELECT unnest(@ids::uuid[]) AS id,
+           unnest(@instance_ids::bigint[]) AS instance_id,
+           unnest(@events::text[]) AS event,
+           unnest(@bodies::bytea[]) AS body,
+           unnest(@body_hashes::bytea[]) AS body_hash,
+           unnest(@states::text[]) AS state,
+           unnest(@reasons::text[]) AS reason
+) e
+ON CONFLICT ON CONSTRAINT gateway_events_body_key DO NOTHING
+RETURNING id;
+
+-- name: EventByBody :one
+-- EventByBody finds the event that a repeated body repeats.
+SELECT id FROM gateway_events WHERE instance_id = @instance_id AND body_hash = @body_hash;
+
+-- name: LockPendingEvents :many
+-- LockPendingEvents reads the events that are still to be applied, and keeps
+-- other workers from applying them too. Locked in one order.
+SELECT e.id, e.instance_id, e.event, e.body, e.attempt, e.received_at, i.name AS instance, i.gateway
+FROM gateway_events e
+JOIN instances i ON i.id = e.instance_id
+WHERE e.id = ANY(@ids::uuid[]) AND e.state = 'pending'
+ORDER BY e.id
+FOR UPDATE OF e;
+
+-- name: FinishEvents :exec
+-- FinishEvents records what became of events.
+UPDATE gateway_events e
+SET state = t.state::event_state, reason = NULLIF(t.reason, ''), applied_at = now(), attempt = e.attempt + 1
+FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@states::text[]) AS state, unnest(@reasons::text[]) AS reason) t
+WHERE e.id = t.id AND e.state = 'pending';
+
+-- name: CountEventAttempt :one
+-- CountEventAttempt notes that an event could not be applied this time.
+UPDATE gateway_events SET attempt = attempt + 1 WHERE id = @id AND state = 'pending'
+RETURNING attempt;
+
+-- name: OverdueEvents :many
+-- OverdueEvents lists events that wait since before the given time, after a
+-- position, oldest first: what Redis should know of.
+SELECT e.id, e.event, e.attempt, e.task_batch, e.received_at, i.name AS instance
+FROM gateway_events e
+JOIN instances i ON i.id = e.instance_id
+WHERE e.state = 'pending' AND e.received_at <= @received_before::timestamptz
+  AND (e.received_at, e.id) > (@after_at::timestamptz, @after_id::uuid)
+ORDER BY e.received_at, e.id
+LIMIT @max_rows;
+
+-- name: EnsureChats :exec
+-- EnsureChats makes the chats that do not exist yet and gives a name to those
+-- it is told one for. Empty names change nothing. Locked in one order.
+INSERT INTO chats (instance_id, jid, name)
+SELECT t.instance_id, t.jid, NULLIF(max(t.name), '')
+FROM (SELECT unnest(@instance_ids::bigint[]) AS instance_id, unnest(@jids::text[]) AS jid, unnest(@names::text[]) AS name) t
+GROUP BY t.instance_id, t.jid
+ORDER BY t.instance_id, t.jid
+ON CONFLICT ON CONSTRAINT chats_jid_key
+DO UPDATE SET name = excluded.name WHERE excluded.name IS NOT NULL AND chats.name IS DISTINCT FROM excluded.name;
+
+-- name: UpsertContacts :exec
+-- UpsertContacts remembers the names that people chose.
+INSERT INTO contacts (instance_id, jid, name)
+SELECT t.instance_id, t.jid, max(t.name)
+FROM (SELECT unnest(@instance_ids::bigint[]) AS instance_id, unnest(@jids::text[]) AS jid, unnest(@names::text[]) AS name) t
+WHERE t.name <> ''
+GROUP BY t.instance_id, t.jid
+ORDER BY t.instance_id, t.jid
+ON CONFLICT ON CONSTRAINT contacts_pkey
+DO UPDATE SET name = excluded.name, updated_at = now() WHERE contacts.name IS DISTINCT FROM excluded.name;
+
+-- name: StoreHeard :many
+-- StoreHeard stores messages that gateways reported, once each: a repeat of
+-- (instance, gateway id, chat) is left as it is, whatever it says now. Their
+-- chats must exist. It answers with the new ones, whose chats it brings up to
+-- date: what people write counts as unread, what our account writes reads it
+-- all. Empty text and the zero time mean null; a message from the history
+-- (counts false) makes nothing unread.
+WITH told AS (
+    SELECT row_number() OVER () AS ord, t.* FROM (
+        SELECT unnest(@ids::uuid[]) AS id,
+               unnest(@instance_ids::bigint[]) AS instance_id,
+               unnest(@jids::text[]) AS jid,
+               unnest(@directions::text[])::message_direction AS direction,
+               unnest(@types::text[]) AS type,
+               unnest(@texts::text[]) AS text,
+               unnest(@contents::text[]) AS content,
+               unnest(@senders::text[]) AS sender,
+               unnest(@gateway_message_ids::text[]) AS gateway_message_id,
+               unnest(@quoted_ids::text[]) AS quoted_id,
+               unnest(@written_ats::timestamptz[]) AS written_at,
+               unnest(@counts::boolean[]) AS counts
+    ) t
+), fresh AS (
+    INSERT INTO messages (
+        id, instance_id, chat_id, direction, status, type, text, content, sender, gateway_message_id,
+        reply_to, history, created_at, accepted_at, settled_at
+    )
+    SELECT t.id, t.instance_id, c.id, t.direction, s.status, t.type, NULLIF(t.text, ''), NULLIF(t.content, '')::jsonb,
+           NULLIF(t.sender, ''), t.gateway_message_id,
+           (SELECT q.id FROM messages q
+            WHERE q.instance_id = t.instance_id AND q.gateway_message_id = NULLIF(t.quoted_id, '') LIMIT 1),
+           jsonb_build_array(jsonb_build_object('status', s.status, 'at', now())),
+           t.written_at, CASE WHEN t.direction = 'outbound' THEN now() END, now()
+    FROM told t
+    JOIN chats c ON c.instance_id = t.instance_id AND c.jid = t.jid
+    CROSS JOIN LATERAL (
+        SELECT (CASE WHEN t.direction = 'outbound' THEN 'accepted' ELSE 'received' END)::message_status AS status
+    ) s
+    WHERE NOT EXISTS (
+        SELECT 1 FROM messages m
+        WHERE m.instance_id = t.instance_id AND m.gateway_message_id = t.gateway_message_id AND m.chat_id <> c.id AND m.direction = 'outbound')
+    ORDER BY t.ord
+    ON CONFLICT (instance_id, gateway_message_id, chat_id) WHERE gateway_message_id IS NOT NULL DO NOTHING
+    RETURNING id, chat_id, direction, created_at
+), news AS (
+    SELECT f.chat_id, max(f.created_at) AS last_message_at,
+           count(*) FILTER (WHERE f.direction = 'inbound' AND t.counts)::integer AS received,
+           bool_or(f.direction = 'outbound' AND t.counts) AS answered
+    FROM fresh f JOIN told t ON t.id = f.id
+    GROUP BY f.chat_id
+), bumped AS (
+    UPDATE chats c
+    SET last_message_at = GREATEST(c.last_message_at, n.last_message_at),
+        unread = CASE WHEN n.answered THEN 0 ELSE c.unread + n.received END
+    FROM news n WHERE c.id = n.chat_id
+)
+SELECT f.id FROM fresh f;
+
+-- name: KnownGatewayIDs :many
+-- KnownGatewayIDs tells which of the reported messages have a row.
+SELECT DISTINCT t.gateway_message_id::text
+FROM (SELECT unnest(@gateway_message_ids::text[]) AS gateway_message_id) t
+JOIN messages m ON m.instance_id = @instance_id AND m.gateway_message_id = t.gateway_message_id;
+
+-- name: InFlight :one
+-- InFlight tells whether a message with this text is on its way to the gateway
+-- right now, so that the gateway's report of it is not taken for another one.
+-- It does not compare chats: a gateway may name the same person otherwise.
+SELECT EXISTS (
+    SELECT 1 FROM messages m
+    WHERE m.settled_at IS NULL AND m.instance_id = @instance_id
+      AND m.status = 'sending' AND m.lease_until > now() AND m.text = @text::text
+);
+
+-- name: ApplyEvidence :many
+-- ApplyEvidence folds what gateways say of messages' ways into their rows.
+-- Status is the best evidence so far and does not depend on the order in which
+-- it arrives, nor on repeats: the times of evidence only ever become earlier,
+-- and status is a function of them. A failure counts until the message is
+-- delivered; a failure of ours is overruled by any sign that it was sent after
+-- all. Inbound messages only learn that we read them. It answers with what was
+-- told and whether a row was there for it.
+WITH told AS (
+    SELECT unnest(@instance_ids::bigint[]) AS instance_id,
+           unnest(@gateway_message_ids::text[]) AS gateway_message_id,
+           unnest(@statuses::text[])::message_status AS status,
+           unnest(@ats::timestamptz[]) AS at,
+           unnest(@reasons::text[]) AS reason
+), merged AS (
+    SELECT t.instance_id, t.gateway_message_id,
+           min(t.at) AS accepted_at,
+           min(t.at) FILTER (WHERE t.status = 'failed') AS failed_at,
+           min(t.at) FILTER (WHERE t.status >= 'sent') AS sent_at,
+           min(t.at) FILTER (WHERE t.status >= 'delivered') AS delivered_at,
+           min(t.at) FILTER (WHERE t.status >= 'read') AS read_at,
+           min(t.at) FILTER (WHERE t.status = 'played') AS played_at,
+           min(t.at) FILTER (WHERE t.status = 'sent') AS told_sent_at,
+           min(t.at) FILTER (WHERE t.status = 'delivered') AS told_delivered_at,
+           min(t.at) FILTER (WHERE t.status = 'read') AS told_read_at,
+           max(t.reason) FILTER (WHERE t.status = 'failed') AS reason
+    FROM told t
+    GROUP BY t.instance_id, t.gateway_message_id
+), locked AS (
+    SELECT m.id, m.chat_id, m.direction,
+           m.sent_at AS old_sent_at, m.delivered_at AS old_delivered_at, m.read_at AS old_read_at, m.played_at AS old_played_at,
+           -- A failure without acceptance was our own judgement.
+           CASE WHEN m.accepted_at IS NOT NULL THEN m.stopped_at END AS old_failed_at,
+           e.*
+    FROM messages m JOIN merged e USING (instance_id, gateway_message_id)
+    ORDER BY m.id
+    FOR UPDATE OF m
+), best AS (
+    SELECT k.*,
+           LEAST(k.old_sent_at, k.sent_at) AS best_sent_at,
+           LEAST(k.old_delivered_at, k.delivered_at) AS best_delivered_at,
+           LEAST(k.old_read_at, k.read_at) AS best_read_at,
+           LEAST(k.old_played_at, k.played_at) AS best_played_at,
+           LEAST(k.old_failed_at, k.failed_at) AS best_failed_at,
+           LEAST(k.old_delivered_at, k.delivered_at) IS NULL AND LEAST(k.old_failed_at, k.failed_at) IS NOT NULL AS failed
+    FROM locked k
+), moved AS (
+    UPDATE messages m
+    SET status = CASE
+            WHEN b.best_played_at IS NOT NULL THEN 'played'
+            WHEN b.best_read_at IS NOT NULL THEN 'read'
+            WHEN b.best_delivered_at IS NOT NULL THEN 'delivered'
+            WHEN b.failed THEN 'failed'
+            WHEN b.best_sent_at IS NOT NULL THEN 'sent'
+            ELSE 'accepted' END::message_status,
+        accepted_at = COALESCE(m.accepted_at, b.accepted_at),
+        sent_at = b.best_sent_at,
+        delivered_at = b.best_delivered_at,
+        read_at = b.best_read_at,
+        played_at = b.best_played_at,
+        stopped_at = CASE WHEN b.failed THEN b.best_failed_at END,
+        settled_at = COALESCE(m.settled_at, now()),
+        lease_until = NULL,
+        error_code = CASE WHEN b.failed THEN COALESCE(m.error_code, 'gateway_reported_failure') END,
+        error_text = CASE WHEN b.failed THEN COALESCE(m.error_text, NULLIF(b.reason, ''), 'The gateway reported that it could not be delivered.') END,
+        history = m.history
+            || CASE WHEN b.failed_at IS NOT NULL AND b.old_failed_at IS NULL THEN jsonb_build_array(jsonb_build_object('status', 'failed', 'at', b.failed_at)) ELSE '[]' END
+            || CASE WHEN b.told_sent_at IS NOT NULL AND b.old_sent_at IS NULL THEN jsonb_build_array(jsonb_build_object('status', 'sent', 'at', b.told_sent_at)) ELSE '[]' END
+            || CASE WHEN b.told_delivered_at IS NOT NULL AND b.old_delivered_at IS NULL THEN jsonb_build_array(jsonb_build_object('status', 'delivered', 'at', b.told_delivered_at)) ELSE '[]' END
+            || CASE WHEN b.told_read_at IS NOT NULL AND b.old_read_at IS NULL THEN jsonb_build_array(jsonb_build_object('status', 'read', 'at', b.told_read_at)) ELSE '[]' END
+            || CASE WHEN b.played_at IS NOT NULL AND b.old_played_at IS NULL THEN jsonb_build_array(jsonb_build_object('status', 'played', 'at', b.played_at)) ELSE '[]' END
+    FROM best b
+    WHERE m.id = b.id AND b.direction = 'outbound'
+    RETURNING m.id
+), seen AS (
+    UPDATE messages m
+    SET read_at = b.best_read_at, played_at = b.best_played_at
+    FROM best b
+    WHERE m.id = b.id AND b.direction = 'inbound' AND b.read_at IS NOT NULL
+    RETURNING m.id, m.chat_id
+), cleared AS (
+    UPDATE chats c SET unread = 0
+    FROM (SELECT DISTINCT chat_id FROM seen) s
+    WHERE c.id = s.chat_id AND c.unread > 0
+), early AS (
+    INSERT INTO early_evidence (instance_id, gateway_message_id, status, at, reason)
+    SELECT t.instance_id, t.gateway_message_id, t.status, min(t.at), NULLIF(max(t.reason), '')
+    FROM told t
+    WHERE NOT EXISTS (
+        SELECT 1 FROM messages m WHERE m.instance_id = t.instance_id AND m.gateway_message_id = t.gateway_message_id)
+    GROUP BY t.instance_id, t.gateway_message_id, t.status
+    ON CONFLICT ON CONSTRAINT early_evidence_pkey DO NOTHING
+)
+SELECT id FROM moved;
+
+-- name: TakeEarlyEvidence :many
+-- TakeEarlyEvidence removes and returns the evidence that has found its row.
+DELETE FROM early_evidence e
+USING (
+    SELECT DISTINCT v.instance_id, v.gateway_message_id
+    FROM early_evidence v
+    JOIN messages m ON m.instance_id = v.instance_id AND m.gateway_message_id = v.gateway_message_id
+    ORDER BY 1, 2
+    LIMIT @max_rows
+) found
+WHERE e.instance_id = found.instance_id AND e.gateway_message_id = found.gateway_message_id
+RETURNING e.instance_id, e.gateway_message_id, e.status::text AS status, e.at, COALESCE(e.reason, '')::text AS reason;
+
+-- name: PurgeEarlyEvidence :execrows
+-- PurgeEarlyEvidence forgets evidence whose message never came.
+DELETE FROM early_evidence WHERE received_at < now() - interval '7 days';
+
+-- name: SetConnection :exec
+-- SetConnection records the state of an instance's session. An open session
+-- ends a pause that a failure had caused; one that a person ordered stays.
+UPDATE instances
+SET connection = @connection,
+    paused_at = CASE WHEN @connection = 'open' AND pause_reason IS DISTINCT FROM 'operator' THEN NULL ELSE paused_at END,
+    pause_reason = CASE WHEN @connection = 'open' AND pause_reason IS DISTINCT FROM 'operator' THEN NULL ELSE pause_reason END,
+    updated_at = now()
+WHERE id = @id;

@@ -1,0 +1,139 @@
+// Package db is the one way to PostgreSQL: the queries of *.sql, which sqlc
+// turned into Go, a pool, transactions and notifications.
+package db
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Open returns a pool of connections. It does not wait for PostgreSQL: a pool
+// whose server is away fails each query and recovers by itself. size is the
+// largest number of connections; 0 leaves it to the URL (pool_max_conns) or
+// pgx's default.
+func Open(ctx context.Context, databaseURL string, size int32) (*pgxpool.Pool, error) {
+	cfg, err := pgxpool.ParseConfig(databaseURL)
+	if err != nil {
+		return nil, errors.New("DATABASE_URL is not a PostgreSQL URL; example: postgres://user:password@host:5432/msgorch")
+	}
+	if size > 0 {
+		cfg.MaxConns = size
+	}
+	cfg.ConnConfig.ConnectTimeout = 5 * time.Second
+	if cfg.ConnConfig.RuntimeParams["application_name"] == "" {
+		cfg.ConnConfig.RuntimeParams["application_name"] = "msgorch"
+	}
+	// A statement that takes longer than this is a fault, not a slow day.
+	if cfg.ConnConfig.RuntimeParams["statement_timeout"] == "" {
+		cfg.ConnConfig.RuntimeParams["statement_timeout"] = "30000"
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open pool: %w", err)
+	}
+	return pool, nil
+}
+
+// Beginner starts transactions: a pool, a connection, or a transaction, in
+// which case they nest as savepoints.
+type Beginner interface {
+	Begin(ctx context.Context) (pgx.Tx, error)
+}
+
+// InTx runs fn in a transaction that commits when fn returns nil and rolls
+// back otherwise.
+func InTx(ctx context.Context, pool Beginner, fn func(*Queries) error) error {
+	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error { return fn(New(tx)) })
+}
+
+// Listen calls fn with each payload notified on channel until ctx ends, and
+// returns then. It connects again by itself; onConnect runs after every
+// connect, because what was notified in between is lost. It uses a connection
+// of its own, outside the pool.
+func Listen(ctx context.Context, pool *pgxpool.Pool, channel string, onConnect func(), fn func(payload string)) {
+	for ctx.Err() == nil {
+		_ = listenOnce(ctx, pool, channel, onConnect, fn) // an error means: connect again
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func listenOnce(ctx context.Context, pool *pgxpool.Pool, channel string, onConnect func(), fn func(string)) error {
+	cfg := pool.Config().ConnConfig.Copy()
+	cfg.ConnectTimeout = 5 * time.Second
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = conn.Close(closing)
+	}()
+	if _, err := conn.Exec(ctx, "LISTEN "+pgx.Identifier{channel}.Sanitize()); err != nil {
+		return err
+	}
+	if onConnect != nil {
+		onConnect()
+	}
+	for {
+		n, err := conn.WaitForNotification(ctx)
+		if err != nil {
+			return err
+		}
+		fn(n.Payload)
+	}
+}
+
+// Violates reports whether err is the violation of the named constraint or
+// unique index.
+func Violates(err error, constraint string) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.ConstraintName == constraint
+}
+
+// Away reports whether err says that PostgreSQL could not be reached, or could
+// not work just now, rather than that it refused what it was asked: the same
+// request may succeed later.
+func Away(err error) bool {
+	if err == nil {
+		return false
+	}
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		switch pg.Code[:2] {
+		case "08", // connection exception
+			"40", // serialization failure, deadlock
+			"53", // insufficient resources
+			"55", // lock not available
+			"57", // operator intervention: shutdown, starting up, statement timeout
+			"58": // system error
+			return true
+		}
+		return false
+	}
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[net.Error](err); ok {
+		return true
+	}
+	return pgconn.SafeToRetry(err) || pgconn.Timeout(err) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, net.ErrClosed) ||
+		isUnexpectedEOF(err)
+}
+
+// isUnexpectedEOF reports whether the server closed the connection in the
+// middle of an answer, as it does when it is killed.
+func isUnexpectedEOF(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}

@@ -1,0 +1,164 @@
+-- name: ClaimHeads :many
+-- ClaimHeads leases the oldest unsettled message of each chat that the given
+-- messages belong to. A chat whose head is being sent, or must wait, or whose
+-- instance is paused, gives none: so the second message of a chat never
+-- overtakes the first. The row lock waits on purpose: SKIP LOCKED could hand
+-- out nothing to the only one who asks. Heads are locked in one order, so that
+-- two of these never deadlock. Timers may fire a little early: hence the second
+-- of tolerance. asked_id tells which of the given messages led to the head.
+WITH lanes AS (
+    SELECT chat_id, min(id::text)::uuid AS asked_id FROM messages WHERE id = ANY(@ids::uuid[]) GROUP BY chat_id
+), heads AS (
+    SELECT h.id, l.asked_id
+    FROM lanes l CROSS JOIN LATERAL (
+        SELECT m.id, m.status, m.next_attempt_at
+        FROM messages m
+        WHERE m.chat_id = l.chat_id AND m.settled_at IS NULL AND m.status <> 'unknown'
+          AND (m.status <> 'scheduled' OR m.next_attempt_at <= now())
+        ORDER BY m.seq
+        LIMIT 1
+    ) h
+    WHERE h.status IN ('queued', 'scheduled') AND h.next_attempt_at <= now() + interval '1 second'
+), locked AS (
+    SELECT m.id, h.asked_id
+    FROM messages m
+    JOIN heads h ON h.id = m.id
+    JOIN instances i ON i.id = m.instance_id
+    WHERE m.status IN ('queued', 'scheduled') AND i.paused_at IS NULL
+    ORDER BY m.id
+    FOR UPDATE OF m
+)
+UPDATE messages m
+SET status = 'sending', attempt = m.attempt + 1, lease_until = now() + @lease::interval,
+    history = m.history || jsonb_build_object('status', 'sending', 'at', now())
+FROM locked k, instances i, chats c
+WHERE m.id = k.id AND i.id = m.instance_id AND c.id = m.chat_id
+RETURNING k.asked_id, m.id, m.attempt, m.max_attempts, m.type, m.text, m.priority, m.expires_at,
+          m.instance_id, i.name AS instance, i.gateway, i.base_url, i.credential, c.jid AS chat,
+          (SELECT q.gateway_message_id FROM messages q WHERE q.id = m.reply_to) AS quoted_id;
+
+-- name: SettleAttempts :many
+-- SettleAttempts records what came of attempts: the message's next status, and
+-- the attempt itself. Only who still holds the lease can: attempt is the
+-- fencing value. An outcome without an attempt (expired) has http_status -1.
+-- It answers with the messages that were settled; a missing one had lost its
+-- lease. has_early tells that evidence was waiting for the gateway's id.
+WITH told AS (
+    SELECT unnest(@ids::uuid[]) AS id,
+           unnest(@attempts::integer[]) AS attempt,
+           unnest(@statuses::text[])::message_status AS status,
+           unnest(@gateway_message_ids::text[]) AS gateway_message_id,
+           unnest(@refunds::integer[]) AS refund,
+           unnest(@waits::bigint[]) AS wait_ms,
+           unnest(@outcomes::text[]) AS outcome,
+           unnest(@codes::text[]) AS code,
+           unnest(@reasons::text[]) AS reason,
+           unnest(@http_statuses::integer[]) AS http_status,
+           unnest(@started_ats::timestamptz[]) AS started_at,
+           unnest(@durations::integer[]) AS duration_ms
+), done AS (
+    UPDATE messages m
+    SET status = t.status,
+        gateway_message_id = NULLIF(t.gateway_message_id, ''),
+        max_attempts = m.max_attempts + t.refund,
+        lease_until = NULL,
+        next_attempt_at = CASE t.status
+            WHEN 'queued' THEN now() + t.wait_ms * interval '1 millisecond'
+            WHEN 'unknown' THEN NULL
+            ELSE m.next_attempt_at END,
+        error_code = NULLIF(t.code, ''),
+        error_text = NULLIF(t.reason, ''),
+        history = m.history || jsonb_build_object('status', t.status, 'at', now()),
+        accepted_at = CASE WHEN t.status = 'accepted' THEN now() END,
+        stopped_at = CASE WHEN t.status IN ('failed', 'expired') THEN now() END,
+        settled_at = CASE WHEN t.status NOT IN ('queued', 'unknown') THEN now() END
+    FROM told t
+    WHERE m.id = t.id AND m.status = 'sending' AND m.attempt = t.attempt
+    RETURNING m.id, m.instance_id, m.gateway_message_id
+), logged AS (
+    INSERT INTO attempts (message_id, attempt, started_at, duration_ms, outcome, http_status, code, reason)
+    SELECT t.id, t.attempt, t.started_at, t.duration_ms, t.outcome, NULLIF(t.http_status, 0), NULLIF(t.code, ''), NULLIF(t.reason, '')
+    FROM told t JOIN done d USING (id)
+    WHERE t.http_status >= 0
+)
+SELECT d.id, EXISTS (
+    SELECT 1 FROM early_evidence e
+    WHERE e.instance_id = d.instance_id AND e.gateway_message_id = d.gateway_message_id
+) AS has_early
+FROM done d;
+
+-- name: DropEcho :execrows
+-- DropEcho removes the row that was made for a message reported by its gateway
+-- before its own row knew the gateway's id. Only rows that no caller was told
+-- of (no attempt, no key, not ours) can be one.
+DELETE FROM messages m
+WHERE m.instance_id = @instance_id AND m.gateway_message_id = @gateway_message_id::text
+  AND m.id <> @id AND m.direction = 'outbound' AND m.attempt = 0;
+
+-- name: PauseInstance :execrows
+-- PauseInstance stops sending for an instance until it is resumed. Zero rows
+-- mean it was paused already.
+UPDATE instances SET paused_at = now(), pause_reason = @reason::text, updated_at = now()
+WHERE id = @id AND paused_at IS NULL;
+
+-- name: AbandonExpiredLeases :many
+-- AbandonExpiredLeases gives up on attempts whose worker was lost: the message
+-- may have been sent, so it is in doubt, and is not sent again.
+WITH lost AS (
+    SELECT m.id FROM messages m
+    WHERE m.settled_at IS NULL AND m.next_attempt_at <= now() AND m.status = 'sending' AND m.lease_until < now()
+    ORDER BY m.id
+    LIMIT @max_rows
+    FOR UPDATE SKIP LOCKED
+), done AS (
+    UPDATE messages m
+    SET status = 'unknown', lease_until = NULL, next_attempt_at = NULL,
+        error_code = 'worker_lost', error_text = 'The worker that was sending it stopped before recording the outcome.',
+        history = m.history || jsonb_build_object('status', 'unknown', 'at', now())
+    FROM lost l WHERE m.id = l.id
+    RETURNING m.id, m.attempt, m.error_text, (
+        SELECT (h ->> 'at')::timestamptz FROM jsonb_array_elements(m.history) h
+        WHERE h ->> 'status' = 'sending' ORDER BY h ->> 'at' DESC LIMIT 1) AS started_at
+), logged AS (
+    INSERT INTO attempts (message_id, attempt, started_at, duration_ms, outcome, code, reason)
+    SELECT d.id, d.attempt, COALESCE(d.started_at, now()),
+           EXTRACT(epoch FROM now() - COALESCE(d.started_at, now()))::integer * 1000,
+           'in_doubt', 'worker_lost', d.error_text
+    FROM done d
+    ON CONFLICT ON CONSTRAINT attempts_pkey DO NOTHING
+)
+SELECT id FROM done;
+
+-- name: DueHeads :many
+-- DueHeads lists heads of chats that could be sent since before the given
+-- time, after a position, oldest first: what Redis should know of.
+SELECT m.id, m.seq, m.next_attempt_at::timestamptz AS next_attempt_at, m.attempt, m.task_batch, m.priority,
+       m.idempotency_key, i.name AS instance, c.jid AS chat, m.text, m.expires_at, m.send_at, m.metadata, m.reply_to
+FROM messages m
+JOIN instances i ON i.id = m.instance_id AND i.paused_at IS NULL
+JOIN chats c ON c.id = m.chat_id
+WHERE m.settled_at IS NULL AND m.status IN ('queued', 'scheduled')
+  AND m.next_attempt_at <= @due_before::timestamptz
+  AND (m.next_attempt_at, m.seq) > (@after_at::timestamptz, @after_seq::bigint)
+  AND NOT EXISTS (
+      SELECT 1 FROM messages p
+      WHERE p.chat_id = m.chat_id AND p.settled_at IS NULL AND p.seq < m.seq
+        AND p.status IN ('queued', 'sending'))
+ORDER BY m.next_attempt_at, m.seq
+LIMIT @max_rows;
+
+-- name: NextInLanes :many
+-- NextInLanes lists the queued heads of the chats of the given messages, for
+-- a worker that must stop and hand them to another.
+SELECT h.* FROM (SELECT DISTINCT chat_id FROM messages WHERE id = ANY(@ids::uuid[])) l
+CROSS JOIN LATERAL (
+    SELECT m.id, m.status, m.attempt, m.next_attempt_at::timestamptz AS next_attempt_at, m.task_batch, m.priority,
+           m.idempotency_key, i.name AS instance, c.jid AS chat, m.text, m.expires_at, m.send_at, m.metadata, m.reply_to
+    FROM messages m
+    JOIN instances i ON i.id = m.instance_id
+    JOIN chats c ON c.id = m.chat_id
+    WHERE m.chat_id = l.chat_id AND m.settled_at IS NULL AND m.status IN ('queued', 'sending')
+    ORDER BY m.seq
+    LIMIT 1
+) h
+WHERE h.status = 'queued';

@@ -1,0 +1,131 @@
+// Package coalesce lets callers that happen to wait at the same time share one
+// piece of work, such as one SQL statement for the rows of all of them. Nobody
+// waits for company: a caller who comes alone is served alone, at once.
+package coalesce
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Work answers a batch item by item, in the same order.
+type Work[In, Out any] func(ctx context.Context, batch []In) ([]Out, error)
+
+// Options says how callers share. All fields are required but Split.
+type Options struct {
+	Width   int           // batches under way at a time
+	Max     int           // items in a batch
+	Timeout time.Duration // of one batch; it does not end with any one caller
+	// Split tells whether a failed batch may be one item's fault. If so, each
+	// item is tried alone, and no bad item fails its neighbours. Nil: never.
+	Split func(error) bool
+}
+
+// Group shares the work of callers. Make one with New; it is safe for
+// concurrent use, and holds no goroutine while nobody waits.
+type Group[In, Out any] struct {
+	work Work[In, Out]
+	o    Options
+
+	mu      sync.Mutex
+	running int
+	waiting []call[In, Out]
+}
+
+type call[In, Out any] struct {
+	in   In
+	done chan result[Out]
+}
+
+type result[Out any] struct {
+	out Out
+	err error
+}
+
+// New returns a Group that shares work.
+func New[In, Out any](o Options, work Work[In, Out]) *Group[In, Out] {
+	return &Group[In, Out]{work: work, o: o}
+}
+
+// Do hands in to the next batch and returns its answer. When ctx ends first it
+// returns ctx's error, and the work may be done all the same.
+func (g *Group[In, Out]) Do(ctx context.Context, in In) (Out, error) {
+	c := call[In, Out]{in: in, done: make(chan result[Out], 1)}
+	g.mu.Lock()
+	g.waiting = append(g.waiting, c)
+	lead := g.running < g.o.Width
+	if lead {
+		g.running++
+	}
+	g.mu.Unlock()
+	if lead {
+		go g.drain(context.WithoutCancel(ctx))
+	}
+	select {
+	case r := <-c.done:
+		return r.out, r.err
+	case <-ctx.Done():
+		var none Out
+		return none, ctx.Err()
+	}
+}
+
+// drain works on batches until nobody waits.
+func (g *Group[In, Out]) drain(ctx context.Context) {
+	for {
+		g.mu.Lock()
+		if len(g.waiting) == 0 {
+			g.running--
+			g.mu.Unlock()
+			return
+		}
+		n := min(len(g.waiting), g.o.Max)
+		batch := g.waiting[:n:n]
+		if g.waiting = g.waiting[n:]; len(g.waiting) == 0 {
+			g.waiting = nil // let the array go
+		}
+		g.mu.Unlock()
+		g.serve(ctx, batch)
+	}
+}
+
+// serve works on one batch and tells each caller its answer.
+func (g *Group[In, Out]) serve(ctx context.Context, batch []call[In, Out]) {
+	in := make([]In, len(batch))
+	for i, c := range batch {
+		in[i] = c.in
+	}
+	out, err := g.try(ctx, in)
+	if err != nil && len(batch) > 1 && g.o.Split != nil && g.o.Split(err) {
+		for i := range batch {
+			g.serve(ctx, batch[i:i+1])
+		}
+		return
+	}
+	for i, c := range batch {
+		r := result[Out]{err: err}
+		if err == nil {
+			r.out = out[i]
+		}
+		c.done <- r
+	}
+}
+
+// try runs the work. A panic is the batch's error, because it must reach the
+// callers and not end the process from a goroutine that none of them owns.
+func (g *Group[In, Out]) try(ctx context.Context, in []In) (out []Out, err error) {
+	ctx, cancel := context.WithTimeout(ctx, g.o.Timeout)
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("batch of %d panicked: %v", len(in), p)
+		}
+	}()
+	out, err = g.work(ctx, in)
+	if err == nil && len(out) != len(in) {
+		err = fmt.Errorf("batch of %d got %d answers", len(in), len(out))
+	}
+	return out, err
+}

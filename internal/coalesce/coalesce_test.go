@@ -1,0 +1,132 @@
+package coalesce_test
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/msgorch/msgorch/internal/coalesce"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func options(width, most int) coalesce.Options {
+	return coalesce.Options{Width: width, Max: most, Timeout: time.Minute, Split: func(err error) bool { return errors.Is(err, errBad) }}
+}
+
+var errBad = errors.New("bad item") //nolint:gochecknoglobals // a sentinel
+
+func TestWhoComesAloneIsServedAlone(t *testing.T) {
+	t.Parallel()
+	g := coalesce.New(options(1, 10), func(_ context.Context, batch []int) ([]int, error) {
+		return batch, nil
+	})
+	for i := range 3 {
+		got, err := g.Do(t.Context(), i)
+		if got != i || err != nil {
+			t.Fatalf("Do(%d) = %d, %v", i, got, err)
+		}
+	}
+}
+
+func TestWhoeverWaitsGoesInTheNextBatch(t *testing.T) {
+	t.Parallel()
+	first, release := make(chan struct{}), make(chan struct{})
+	var sizes []int
+	g := coalesce.New(options(1, 10), func(_ context.Context, batch []int) ([]int, error) {
+		sizes = append(sizes, len(batch)) // one batch at a time: no lock needed
+		if len(sizes) == 1 {
+			close(first)
+			<-release
+		}
+		return batch, nil
+	})
+	var callers sync.WaitGroup
+	var waiting atomic.Int32
+	callers.Go(func() { _, _ = g.Do(t.Context(), 0) })
+	<-first
+	for i := 1; i <= 25; i++ {
+		callers.Go(func() {
+			waiting.Add(1)
+			if got, err := g.Do(t.Context(), i); got != i || err != nil {
+				t.Errorf("Do(%d) = %d, %v", i, got, err)
+			}
+		})
+	}
+	for waiting.Load() < 25 {
+		runtime.Gosched()
+	}
+	close(release)
+	callers.Wait()
+
+	total := 0
+	for _, n := range sizes {
+		if total += n; n > 10 {
+			t.Errorf("batch of %d, want at most 10", n)
+		}
+	}
+	if total != 26 {
+		t.Errorf("served %d items, want 26", total)
+	}
+	if len(sizes) > 10 {
+		t.Errorf("%d batches for 26 callers: nobody shared", len(sizes))
+	}
+}
+
+func TestOneBadItemDoesNotFailItsNeighbours(t *testing.T) {
+	t.Parallel()
+	hold := make(chan struct{})
+	g := coalesce.New(options(1, 10), func(_ context.Context, batch []int) ([]int, error) {
+		<-hold
+		for _, n := range batch {
+			if n == 3 {
+				return nil, errBad
+			}
+		}
+		return batch, nil
+	})
+	errs := make([]error, 6)
+	var callers sync.WaitGroup
+	for i := range errs {
+		callers.Go(func() { _, errs[i] = g.Do(t.Context(), i) })
+	}
+	close(hold)
+	callers.Wait()
+	for i, err := range errs {
+		if wantErr := i == 3; (err != nil) != wantErr {
+			t.Errorf("item %d: error %v", i, err)
+		}
+	}
+}
+
+func TestACallerWhoGivesUpLeavesTheOthersAlone(t *testing.T) {
+	t.Parallel()
+	hold := make(chan struct{})
+	g := coalesce.New(options(1, 10), func(ctx context.Context, batch []int) ([]int, error) {
+		<-hold
+		return batch, ctx.Err()
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := g.Do(ctx, 1); !errors.Is(err, context.Canceled) {
+		t.Fatalf("error = %v, want canceled", err)
+	}
+	close(hold)
+	if got, err := g.Do(t.Context(), 2); got != 2 || err != nil {
+		t.Fatalf("Do = %d, %v after another gave up", got, err)
+	}
+}
+
+func TestAPanicIsAnError(t *testing.T) {
+	t.Parallel()
+	g := coalesce.New(options(1, 10), func(context.Context, []int) ([]int, error) { panic("oh") })
+	if _, err := g.Do(t.Context(), 1); err == nil {
+		t.Fatal("no error")
+	}
+}

@@ -1,0 +1,12 @@
+DROP TABLE early_evidence;
+DROP TABLE gateway_events;
+DROP TABLE attempts;
+DROP TABLE messages;
+DROP TABLE chats;
+DROP TABLE contacts;
+DROP TABLE api_keys;
+DROP TABLE instances;
+DROP TYPE event_state;
+DROP TYPE message_priority;
+DROP TYPE message_direction;
+DROP TYPE message_status;
