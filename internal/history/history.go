@@ -1,0 +1,421 @@
+// Package history is the room where what happened is looked up: messages with
+// their history and attempts, and conversations, as the API and the command
+// line show them.
+package history
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/msgorch/msgorch/db"
+	"github.com/msgorch/msgorch/internal/fault"
+	"github.com/msgorch/msgorch/tasks"
+)
+
+// Page sizes.
+const (
+	DefaultLimit = 50
+	MaxLimit     = 200
+)
+
+// Message is the message resource, in both directions.
+type Message struct {
+	ID               uuid.UUID       `json:"id" doc:"UUIDv7 of the message" format:"uuid"`
+	Instance         string          `json:"instance" doc:"Name of the WhatsApp number it went through"`
+	Chat             string          `json:"chat" doc:"JID of the conversation" example:"5215550000001@s.whatsapp.net"`
+	Direction        string          `json:"direction" enum:"inbound,outbound"`
+	Status           string          `json:"status" enum:"received,scheduled,queued,sending,unknown,failed,canceled,expired,accepted,sent,delivered,read,played" doc:"The best evidence so far; it never goes back"`
+	Type             string          `json:"type" enum:"text,image,video,audio,voice,document,sticker,location,contacts,reaction,poll,interactive,template,unknown"`
+	Text             *string         `json:"text" doc:"Text or caption"`
+	Content          json.RawMessage `json:"content,omitempty" doc:"What is not text, as the gateway gave it"`
+	Sender           *string         `json:"sender,omitempty" doc:"JID of who wrote it, in a group"`
+	GatewayMessageID *string         `json:"gateway_message_id" doc:"The gateway's own id"`
+	ReplyTo          *uuid.UUID      `json:"reply_to" doc:"Id of the message it answers" format:"uuid"`
+	Priority         string          `json:"priority" enum:"critical,default,bulk"`
+	SendAt           *time.Time      `json:"send_at"`
+	ExpiresAt        *time.Time      `json:"expires_at"`
+	Metadata         json.RawMessage `json:"metadata" doc:"The caller's own JSON object"`
+	Error            *Error          `json:"error" doc:"Why it failed, or was not sent yet"`
+	CreatedAt        time.Time       `json:"created_at" doc:"Outbound: accepted by MsgOrch. Inbound: written, as the gateway says"`
+	AcceptedAt       *time.Time      `json:"accepted_at" doc:"The gateway took it"`
+	SentAt           *time.Time      `json:"sent_at"`
+	DeliveredAt      *time.Time      `json:"delivered_at"`
+	ReadAt           *time.Time      `json:"read_at"`
+	FailedAt         *time.Time      `json:"failed_at"`
+}
+
+// Error is the reason for an outcome.
+type Error struct {
+	Code    string `json:"code" doc:"Stable and machine-readable"`
+	Message string `json:"message" doc:"One line for a person"`
+}
+
+// Detail is a message with all that happened to it.
+type Detail struct {
+	Message
+	History  []Step    `json:"history" doc:"Each status and its time, oldest first"`
+	Attempts []Attempt `json:"attempts" doc:"Each try of handing it to the gateway, oldest first"`
+}
+
+// Step is one status and when it was reached.
+type Step struct {
+	Status string    `json:"status"`
+	At     time.Time `json:"at"`
+}
+
+// Attempt is one try of handing a message to its gateway.
+type Attempt struct {
+	Attempt    int       `json:"attempt" doc:"Its number, from 1"`
+	StartedAt  time.Time `json:"started_at"`
+	DurationMS int       `json:"duration_ms"`
+	Outcome    string    `json:"outcome" enum:"accepted,retry,permanent,pause,in_doubt"`
+	HTTPStatus *int      `json:"http_status" doc:"Null when no answer came"`
+	Error      *Error    `json:"error"`
+}
+
+// Chat is a conversation.
+type Chat struct {
+	JID           string    `json:"jid"`
+	Name          *string   `json:"name"`
+	Unread        int       `json:"unread" doc:"Inbound messages since our last one, or since they were read on another device"`
+	LastMessageAt time.Time `json:"last_message_at"`
+	LastMessage   *Message  `json:"last_message"`
+}
+
+// Filter says which messages to list. Zero fields do not restrict.
+type Filter struct {
+	Instances []string // names to look at; nil: every one
+	Chat      string   // a JID or a phone number
+	Direction string
+	Status    string
+	Query     string // words that the text must have; a word matches its beginnings
+	Since     time.Time
+	Until     time.Time // exclusive
+	Limit     int       // 0: DefaultLimit
+	Cursor    string
+}
+
+// Reader looks things up. It is safe for concurrent use.
+type Reader struct{ pool db.DBTX }
+
+// New returns a Reader on a pool.
+func New(pool db.DBTX) *Reader { return &Reader{pool: pool} }
+
+// Get returns a message with its history and attempts. It fails with
+// fault.NotFound when there is none.
+func (r *Reader) Get(ctx context.Context, id uuid.UUID) (Detail, error) {
+	q := db.New(r.pool)
+	row, err := q.MessageByID(ctx, id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Detail{}, fault.New(fault.NotFound, "unknown_message", "There is no such message.")
+	}
+	if err != nil {
+		return Detail{}, away(err)
+	}
+	attempts, err := q.AttemptsOf(ctx, id)
+	if err != nil {
+		return Detail{}, away(err)
+	}
+	d := Detail{Message: messageOf(row.Message, row.Instance, row.Chat), Attempts: attemptsOf(attempts)}
+	if err := json.Unmarshal(row.Message.History, &d.History); err != nil {
+		return Detail{}, fmt.Errorf("read history of %s: %w", id, err)
+	}
+	slices.SortStableFunc(d.History, func(a, b Step) int { return a.At.Compare(b.At) })
+	return d, nil
+}
+
+// Messages returns the messages with these ids, in no order; unknown ids are
+// left out.
+func (r *Reader) Messages(ctx context.Context, ids []uuid.UUID) ([]Message, error) {
+	rows, err := db.New(r.pool).MessagesByID(ctx, ids)
+	if err != nil {
+		return nil, away(err)
+	}
+	out := make([]Message, len(rows))
+	for i, row := range rows {
+		out[i] = messageOf(row.Message, row.Instance, row.Chat)
+	}
+	return out, nil
+}
+
+// List returns a page of messages, newest first, and the cursor of the next
+// page, empty when this is the last.
+func (r *Reader) List(ctx context.Context, f Filter) (page []Message, next string, err error) {
+	limit, err := limitOf(f.Limit)
+	if err != nil {
+		return nil, "", err
+	}
+	w, err := windowOf(f)
+	if err != nil {
+		return nil, "", err
+	}
+	w.limit = limit + 1 // one more, to know whether there is a next page
+	rows, err := r.rows(ctx, f, w)
+	if err != nil {
+		return nil, "", away(err)
+	}
+	if len(rows) > int(limit) {
+		rows = rows[:limit]
+		last := rows[limit-1].Message
+		next = cursor{last.CreatedAt, last.Seq}.String()
+	}
+	page = make([]Message, len(rows))
+	for i, row := range rows {
+		page[i] = messageOf(row.Message, row.Instance, row.Chat)
+	}
+	return page, next, nil
+}
+
+// window is the part of time that a page is taken from.
+type window struct {
+	since     time.Time
+	before    cursor
+	limit     int32
+	direction []string
+	status    []string
+	query     string
+}
+
+func windowOf(f Filter) (w window, err error) {
+	w.since = f.Since
+	if w.since.IsZero() {
+		w.since = time.Unix(0, 0).AddDate(-1000, 0, 0)
+	}
+	w.before = cursor{time.Unix(0, 0).AddDate(8000, 0, 0), math.MaxInt64}
+	if !f.Until.IsZero() {
+		w.before = cursor{f.Until, math.MinInt64}
+	}
+	if f.Cursor != "" {
+		c, err := parseCursor(f.Cursor)
+		if err != nil {
+			return w, err
+		}
+		if c.at.Before(w.before.at) || c.at.Equal(w.before.at) && c.n < w.before.n {
+			w.before = c
+		}
+	}
+	w.direction = []string{string(db.MessageDirectionInbound), string(db.MessageDirectionOutbound)}
+	if f.Direction != "" {
+		if !slices.Contains(w.direction, f.Direction) {
+			return w, invalid("direction", `must be "inbound" or "outbound"`)
+		}
+		w.direction = []string{f.Direction}
+	}
+	if f.Status != "" {
+		if !knownStatus(db.MessageStatus(f.Status)) {
+			return w, invalid("status", "is not a status that a message can have")
+		}
+		w.status = []string{f.Status}
+	} else {
+		w.status = []string{}
+	}
+	if f.Query != "" {
+		if !utf8.ValidString(f.Query) || strings.ContainsRune(f.Query, 0) || len(f.Query) > 256 {
+			return w, invalid("q", "must be at most 256 bytes of UTF-8 without NUL")
+		}
+		w.query = tsquery(f.Query)
+	}
+	return w, nil
+}
+
+// tsquery asks for texts that have all words of q; a word matches every word
+// that begins with it. Each is quoted, so that nothing in it is an operator.
+func tsquery(q string) string {
+	var terms []string
+	quote := strings.NewReplacer(`\`, `\\`, `'`, `''`)
+	for word := range strings.FieldsSeq(q) {
+		terms = append(terms, "'"+quote.Replace(word)+"':*")
+	}
+	return strings.Join(terms, " & ")
+}
+
+// row is what every listing gives: sqlc makes a type of its own for each.
+type row = db.MessageByIDRow
+
+// rows walks the one index that serves this filter.
+func (r *Reader) rows(ctx context.Context, f Filter, w window) ([]row, error) {
+	q := db.New(r.pool)
+	names := f.Instances
+	if names == nil {
+		names = []string{}
+	} else if len(names) == 0 {
+		return nil, nil
+	}
+	instances, err := q.InstanceIDs(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]int64, len(instances))
+	for i, n := range instances {
+		ids[i] = n.ID
+	}
+	switch {
+	case f.Chat != "":
+		jid := f.Chat
+		if c, err := tasks.ChatOf(f.Chat); err == nil {
+			jid = c
+		}
+		chats, err := q.ChatIDs(ctx, db.ChatIDsParams{InstanceIds: ids, Jid: jid})
+		if err != nil || len(chats) == 0 {
+			return nil, err
+		}
+		return convert(q.ListChatMessages(ctx, db.ListChatMessagesParams{
+			ChatIds: chats, Directions: w.direction, Statuses: w.status, Query: w.query,
+			BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, MaxRows: w.limit,
+		}))
+	case f.Query != "":
+		return convert(q.SearchMessages(ctx, db.SearchMessagesParams{
+			Query: w.query, InstanceIds: ids, Directions: w.direction, Statuses: w.status,
+			BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, MaxRows: w.limit,
+		}))
+	case isOpen(f.Status) && f.Direction != string(db.MessageDirectionInbound):
+		return convert(q.ListOpenMessages(ctx, db.ListOpenMessagesParams{
+			InstanceIds: ids, Statuses: w.status, BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, MaxRows: w.limit,
+		}))
+	case isStopped(f.Status) && f.Direction != string(db.MessageDirectionInbound):
+		return convert(q.ListStoppedMessages(ctx, db.ListStoppedMessagesParams{
+			InstanceIds: ids, Statuses: w.status, BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, MaxRows: w.limit,
+		}))
+	}
+	return convert(q.ListMessages(ctx, db.ListMessagesParams{
+		InstanceIds: ids, Directions: w.direction, Statuses: w.status,
+		BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, MaxRows: w.limit,
+	}))
+}
+
+// listed are the rows of the listings, which have the same fields.
+type listed interface {
+	db.ListMessagesRow | db.ListOpenMessagesRow | db.ListStoppedMessagesRow | db.ListChatMessagesRow | db.SearchMessagesRow
+}
+
+func convert[From listed](rows []From, err error) ([]row, error) {
+	out := make([]row, len(rows))
+	for i, r := range rows {
+		out[i] = row(r)
+	}
+	return out, err
+}
+
+// Chats returns a page of an instance's conversations, the one that moved last
+// first, and the cursor of the next page.
+func (r *Reader) Chats(ctx context.Context, instance string, limit int, after string) (page []Chat, next string, err error) {
+	q := db.New(r.pool)
+	n, err := limitOf(limit)
+	if err != nil {
+		return nil, "", err
+	}
+	before := cursor{time.Unix(0, 0).AddDate(8000, 0, 0), math.MaxInt64}
+	if after != "" {
+		if before, err = parseCursor(after); err != nil {
+			return nil, "", err
+		}
+	}
+	i, err := q.InstanceByName(ctx, instance)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, "", fault.New(fault.NotFound, "unknown_instance", "No instance has this name.")
+	}
+	if err != nil {
+		return nil, "", away(err)
+	}
+	rows, err := q.ListChats(ctx, db.ListChatsParams{InstanceID: i.ID, BeforeAt: before.at, BeforeID: before.n, MaxRows: n + 1})
+	if err != nil {
+		return nil, "", away(err)
+	}
+	if len(rows) > int(n) {
+		rows = rows[:n]
+		next = cursor{rows[n-1].LastMessageAt, rows[n-1].ID}.String()
+	}
+	page, err = r.withLastMessages(ctx, rows)
+	return page, next, err
+}
+
+func (r *Reader) withLastMessages(ctx context.Context, rows []db.ListChatsRow) ([]Chat, error) {
+	var ids []uuid.UUID
+	for _, c := range rows {
+		if c.LastMessageID != uuid.Nil {
+			ids = append(ids, c.LastMessageID)
+		}
+	}
+	last, err := r.Messages(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	byID := make(map[uuid.UUID]*Message, len(last))
+	for i := range last {
+		byID[last[i].ID] = &last[i]
+	}
+	chats := make([]Chat, len(rows))
+	for i, c := range rows {
+		chats[i] = Chat{JID: c.Jid, Unread: int(c.Unread), LastMessageAt: c.LastMessageAt.UTC()}
+		if c.Name != "" {
+			chats[i].Name = &c.Name
+		}
+		chats[i].LastMessage = byID[c.LastMessageID]
+	}
+	return chats, nil
+}
+
+// cursor is a position in a list: a time and a number that breaks ties.
+type cursor struct {
+	at time.Time
+	n  int64
+}
+
+func (c cursor) String() string {
+	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(c.at.UnixMicro(), 36) + "." + strconv.FormatInt(c.n, 36)))
+}
+
+func parseCursor(s string) (cursor, error) {
+	bad := invalid("cursor", "is not a cursor of this list")
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil {
+		return cursor{}, bad
+	}
+	at, n, ok := strings.Cut(string(b), ".")
+	if !ok {
+		return cursor{}, bad
+	}
+	micros, err := strconv.ParseInt(at, 36, 64)
+	// A time that PostgreSQL can hold: the years -4713 to 294276.
+	if err != nil || micros < -200_000_000_000_000_000 || micros > 9_000_000_000_000_000_000 {
+		return cursor{}, bad
+	}
+	seq, err := strconv.ParseInt(n, 36, 64)
+	if err != nil {
+		return cursor{}, bad
+	}
+	return cursor{time.UnixMicro(micros), seq}, nil
+}
+
+func limitOf(n int) (int32, error) {
+	if n == 0 {
+		return DefaultLimit, nil
+	}
+	if n < 1 || n > MaxLimit {
+		return 0, invalid("limit", fmt.Sprintf("must be 1 to %d", MaxLimit))
+	}
+	return int32(n), nil
+}
+
+func invalid(field, reason string) error {
+	return fault.New(fault.Invalid, "invalid_"+field, "The parameter "+field+" "+reason+".").At(field)
+}
+
+func away(err error) error {
+	if db.Away(err) {
+		return fault.New(fault.Unavailable, "database_unavailable", "The database is away.").RetryAfter(2 * time.Second).Because(err)
+	}
+	return err
+}

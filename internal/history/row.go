@@ -1,0 +1,90 @@
+package history
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/msgorch/msgorch/db"
+)
+
+func messageOf(m db.Message, instance, chat string) Message {
+	out := Message{
+		ID: m.ID, Instance: instance, Chat: chat, Direction: string(m.Direction), Status: string(m.Status),
+		Type: m.Type, Text: m.Text, Sender: m.Sender, GatewayMessageID: m.GatewayMessageID, ReplyTo: m.ReplyTo,
+		Priority: string(m.Priority), SendAt: utc(m.SendAt), ExpiresAt: utc(m.ExpiresAt), Metadata: json.RawMessage(m.Metadata),
+		CreatedAt: m.CreatedAt.UTC(), AcceptedAt: utc(m.AcceptedAt), SentAt: utc(m.SentAt),
+		DeliveredAt: utc(m.DeliveredAt), ReadAt: utc(m.ReadAt),
+	}
+	if len(m.Content) > 0 {
+		out.Content = json.RawMessage(m.Content)
+	}
+	if m.ErrorCode != nil {
+		out.Error = errorOf(m.ErrorCode, m.ErrorText)
+	}
+	if m.Status == db.MessageStatusFailed {
+		out.FailedAt = utc(m.StoppedAt)
+	}
+	return out
+}
+
+func attemptsOf(rows []db.Attempt) []Attempt {
+	out := make([]Attempt, len(rows))
+	for i, a := range rows {
+		out[i] = Attempt{
+			Attempt: int(a.Attempt), StartedAt: a.StartedAt.UTC(), DurationMS: int(a.DurationMs), Outcome: a.Outcome,
+			Error: errorOf(a.Code, a.Reason),
+		}
+		if a.HttpStatus != nil {
+			status := int(*a.HttpStatus)
+			out[i].HTTPStatus = &status
+		}
+	}
+	return out
+}
+
+func errorOf(code, reason *string) *Error {
+	if code == nil {
+		return nil
+	}
+	e := &Error{Code: *code}
+	if reason != nil {
+		e.Message = *reason
+	}
+	return e
+}
+
+func utc(t *time.Time) *time.Time {
+	if t == nil {
+		return nil
+	}
+	u := t.UTC()
+	return &u
+}
+
+func knownStatus(s db.MessageStatus) bool {
+	switch s {
+	case db.MessageStatusReceived, db.MessageStatusScheduled, db.MessageStatusQueued, db.MessageStatusSending,
+		db.MessageStatusUnknown, db.MessageStatusFailed, db.MessageStatusCanceled, db.MessageStatusExpired,
+		db.MessageStatusAccepted, db.MessageStatusSent, db.MessageStatusDelivered, db.MessageStatusRead, db.MessageStatusPlayed:
+		return true
+	}
+	return false
+}
+
+// isOpen reports whether messages of a status are not settled.
+func isOpen(status string) bool {
+	switch db.MessageStatus(status) { //nolint:exhaustive // the others are settled
+	case db.MessageStatusScheduled, db.MessageStatusQueued, db.MessageStatusSending, db.MessageStatusUnknown:
+		return true
+	}
+	return false
+}
+
+// isStopped reports whether messages of a status ended without being sent.
+func isStopped(status string) bool {
+	switch db.MessageStatus(status) { //nolint:exhaustive // the others went on
+	case db.MessageStatusFailed, db.MessageStatusCanceled, db.MessageStatusExpired:
+		return true
+	}
+	return false
+}

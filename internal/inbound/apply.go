@@ -1,0 +1,344 @@
+package inbound
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/msgorch/msgorch/db"
+	"github.com/msgorch/msgorch/internal/fault"
+	"github.com/msgorch/msgorch/internal/gateway"
+	"github.com/msgorch/msgorch/tasks"
+)
+
+const (
+	applyChunk  = 50              // events applied in one transaction
+	heardChunk  = 500             // messages stored by one statement; a history sync brings thousands
+	maxAttempts = 12              // of applying an event that fails for a reason of its own
+	flightWait  = time.Second     // before looking again whether a report is of our own message
+	clockSkew   = 5 * time.Minute // how far a gateway's clock may run ahead of ours
+)
+
+// Apply handles a task that carries one event.
+func (s *Service) Apply(ctx context.Context, t tasks.GatewayEvent) error {
+	id, err := uuid.Parse(t.ID)
+	if err != nil {
+		return fault.New(fault.Invalid, "invalid_id", "The event's id is no UUID.")
+	}
+	waiting, err := s.apply(ctx, []uuid.UUID{id})
+	if err != nil {
+		return s.giveUp(ctx, id, err)
+	}
+	if len(waiting) > 0 {
+		return fault.New(fault.Throttled, "message_in_flight", "The event may report a message that is being sent.").RetryAfter(flightWait)
+	}
+	return nil
+}
+
+// ApplyAll handles a task that carries events which arrived together. One that
+// fails or must wait gets a task of its own.
+func (s *Service) ApplyAll(ctx context.Context, b tasks.GatewayEvents) error {
+	ids := make([]uuid.UUID, 0, len(b.Events))
+	for _, e := range b.Events {
+		id, err := uuid.Parse(e.ID)
+		if err != nil {
+			return fault.New(fault.Invalid, "invalid_id", "The task holds an event whose id is no UUID.")
+		}
+		ids = append(ids, id)
+	}
+	for len(ids) > 0 {
+		n := min(len(ids), applyChunk)
+		if err := s.applyChunk(ctx, ids[:n]); err != nil {
+			return err // what was applied stays applied; the rest comes back with the task
+		}
+		ids = ids[n:]
+	}
+	return nil
+}
+
+// applyChunk applies events together, or, when that fails because of one of
+// them, each alone.
+func (s *Service) applyChunk(ctx context.Context, ids []uuid.UUID) error {
+	waiting, err := s.apply(ctx, ids)
+	if err != nil && db.Away(err) {
+		return unavailable(err)
+	}
+	if err != nil {
+		waiting = ids
+	}
+	for _, id := range waiting {
+		wait := flightWait
+		if err != nil {
+			wait = 0
+		}
+		s.requeue(ctx, id, wait)
+	}
+	return nil
+}
+
+func unavailable(err error) error {
+	return fault.New(fault.Unavailable, "database_unavailable", "The database is away.").Because(err)
+}
+
+// giveUp decides whether an event that could not be applied is tried again or
+// kept for a person.
+func (s *Service) giveUp(ctx context.Context, id uuid.UUID, cause error) error {
+	if db.Away(cause) {
+		return unavailable(cause)
+	}
+	q := db.New(s.c.Pool)
+	n, err := q.CountEventAttempt(ctx, id)
+	if err != nil {
+		return unavailable(err)
+	}
+	if pg, ok := errors.AsType[*pgconn.PgError](cause); n < maxAttempts && (!ok || !strings.HasPrefix(pg.Code, "22")) {
+		return fmt.Errorf("apply event: %w", cause)
+	}
+	// Class 22 is a data exception: no retry can mend the data.
+	s.c.Log.LogAttrs(ctx, slog.LevelError, "event.quarantined", slog.String("event_id", id.String()), slog.Any("error", cause))
+	err = q.FinishEvents(ctx, db.FinishEventsParams{
+		Ids: []uuid.UUID{id}, States: []string{string(db.EventStateQuarantined)}, Reasons: []string{"apply_failed"},
+	})
+	if err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+// apply applies events in one transaction and returns those that must wait
+// because they may report a message that is on its way to the gateway.
+func (s *Service) apply(ctx context.Context, ids []uuid.UUID) (waiting []uuid.UUID, err error) {
+	err = db.InTx(ctx, s.c.Pool, func(q *db.Queries) error {
+		waiting = nil
+		events, err := q.LockPendingEvents(ctx, ids)
+		if err != nil || len(events) == 0 {
+			return err
+		}
+		var n news
+		var done db.FinishEventsParams
+		for _, e := range events {
+			state, reason, err := s.read(ctx, q, e, &n)
+			if err != nil {
+				return err
+			}
+			if state == db.EventStatePending {
+				waiting = append(waiting, e.ID)
+				continue
+			}
+			done.Ids = append(done.Ids, e.ID)
+			done.States = append(done.States, string(state))
+			done.Reasons = append(done.Reasons, reason)
+		}
+		if err := n.write(ctx, q); err != nil {
+			return err
+		}
+		return q.FinishEvents(ctx, done)
+	})
+	return waiting, err
+}
+
+// read adds what an event says to the news. The state it returns is what
+// becomes of the event; pending: it must wait.
+func (s *Service) read(ctx context.Context, q *db.Queries, e db.LockPendingEventsRow, n *news) (db.EventState, string, error) {
+	update, err := s.decode(e.Gateway, e.Event, e.Body)
+	switch {
+	case err != nil:
+		return db.EventStateQuarantined, fault.Of(err).Code, nil
+	case !update.Handled:
+		return db.EventStateUnhandled, "", nil
+	}
+	waits, err := s.inFlight(ctx, q, e.InstanceID, update.Messages)
+	if err != nil || waits {
+		return db.EventStatePending, "", err
+	}
+	n.add(e.InstanceID, e.ReceivedAt, update)
+	if c := update.Connection; c != nil {
+		if err := q.SetConnection(ctx, db.SetConnectionParams{ID: e.InstanceID, Connection: c.State}); err != nil {
+			return "", "", err
+		}
+		s.c.Log.LogAttrs(ctx, slog.LevelInfo, "instance.connection",
+			slog.String("instance", e.Instance), slog.String("event", c.State), slog.Int("status", c.Reason))
+	}
+	return db.EventStateApplied, "", nil
+}
+
+// inFlight reports whether one of the messages may be one of ours whose gateway
+// has reported it before it answered us: it must not get a second row.
+func (s *Service) inFlight(ctx context.Context, q *db.Queries, instance int64, heard []gateway.Message) (bool, error) {
+	var ours []string
+	for _, m := range heard {
+		if m.FromMe && !m.History {
+			ours = append(ours, m.ID)
+		}
+	}
+	if len(ours) == 0 {
+		return false, nil
+	}
+	known, err := q.KnownGatewayIDs(ctx, db.KnownGatewayIDsParams{InstanceID: instance, GatewayMessageIds: ours})
+	if err != nil {
+		return false, err
+	}
+	has := make(map[string]bool, len(known))
+	for _, id := range known {
+		has[id] = true
+	}
+	for _, m := range heard {
+		if !m.FromMe || m.History || has[m.ID] {
+			continue
+		}
+		flying, err := q.InFlight(ctx, db.InFlightParams{InstanceID: instance, Text: m.Text})
+		if err != nil || flying {
+			return flying, err
+		}
+	}
+	return false, nil
+}
+
+// news is what events say, in the columns of the statements that store it.
+type news struct {
+	chats    db.EnsureChatsParams
+	contacts db.UpsertContactsParams
+	heard    []heard
+	evidence db.ApplyEvidenceParams
+}
+
+type heard struct {
+	instance int64
+	written  time.Time
+	m        gateway.Message
+}
+
+func (n *news) add(instance int64, received time.Time, u gateway.Update) {
+	for _, c := range u.Contacts {
+		n.contact(instance, c.JID, c.Name)
+	}
+	for _, c := range u.Chats {
+		n.chat(instance, c.JID, c.Name)
+	}
+	for _, m := range u.Messages {
+		n.chat(instance, m.Chat, "")
+		if !m.FromMe {
+			n.contact(instance, writer(m), m.PushName)
+		}
+		n.heard = append(n.heard, heard{instance: instance, written: writtenAt(m.At, received), m: m})
+		if m.FromMe && m.Status != "" && m.Status != gateway.StatusAccepted {
+			n.proof(instance, m.ID, m.Status, received, "")
+		}
+	}
+	for _, e := range u.Statuses {
+		at := e.At
+		if at.IsZero() {
+			at = received
+		}
+		n.proof(instance, e.MessageID, e.Status, at, e.Reason)
+	}
+}
+
+// writer is who chose a message's push name.
+func writer(m gateway.Message) string {
+	if m.Sender != "" {
+		return m.Sender
+	}
+	return m.Chat
+}
+
+func (n *news) chat(instance int64, jid, name string) {
+	n.chats.InstanceIds = append(n.chats.InstanceIds, instance)
+	n.chats.Jids = append(n.chats.Jids, jid)
+	n.chats.Names = append(n.chats.Names, clean(name))
+}
+
+func (n *news) contact(instance int64, jid, name string) {
+	n.contacts.InstanceIds = append(n.contacts.InstanceIds, instance)
+	n.contacts.Jids = append(n.contacts.Jids, jid)
+	n.contacts.Names = append(n.contacts.Names, clean(name))
+}
+
+func (n *news) proof(instance int64, id string, status gateway.Status, at time.Time, reason string) {
+	n.evidence.InstanceIds = append(n.evidence.InstanceIds, instance)
+	n.evidence.GatewayMessageIds = append(n.evidence.GatewayMessageIds, id)
+	n.evidence.Statuses = append(n.evidence.Statuses, string(status))
+	n.evidence.Ats = append(n.evidence.Ats, at)
+	n.evidence.Reasons = append(n.evidence.Reasons, clean(reason))
+}
+
+// write stores the news. Chats and contacts come first and in one order, so
+// that two of these never wait for each other.
+func (n *news) write(ctx context.Context, q *db.Queries) error {
+	if len(n.chats.Jids) > 0 {
+		if err := q.EnsureChats(ctx, n.chats); err != nil {
+			return fmt.Errorf("ensure chats: %w", err)
+		}
+	}
+	if len(n.contacts.Jids) > 0 {
+		if err := q.UpsertContacts(ctx, n.contacts); err != nil {
+			return fmt.Errorf("upsert contacts: %w", err)
+		}
+	}
+	for rest := n.heard; len(rest) > 0; {
+		k := min(len(rest), heardChunk)
+		if _, err := q.StoreHeard(ctx, heardParams(rest[:k])); err != nil {
+			return fmt.Errorf("store messages: %w", err)
+		}
+		rest = rest[k:]
+	}
+	if len(n.evidence.Statuses) > 0 {
+		if _, err := q.ApplyEvidence(ctx, n.evidence); err != nil {
+			return fmt.Errorf("apply evidence: %w", err)
+		}
+	}
+	return nil
+}
+
+func heardParams(rows []heard) (p db.StoreHeardParams) {
+	for _, h := range rows {
+		direction := db.MessageDirectionInbound
+		if h.m.FromMe {
+			direction = db.MessageDirectionOutbound
+		}
+		p.Ids = append(p.Ids, uuid.Must(uuid.NewV7()))
+		p.InstanceIds = append(p.InstanceIds, h.instance)
+		p.Jids = append(p.Jids, h.m.Chat)
+		p.Directions = append(p.Directions, string(direction))
+		p.Types = append(p.Types, h.m.Type)
+		p.Texts = append(p.Texts, clean(h.m.Text))
+		p.Contents = append(p.Contents, string(h.m.Content))
+		p.Senders = append(p.Senders, h.m.Sender)
+		p.GatewayMessageIds = append(p.GatewayMessageIds, h.m.ID)
+		p.QuotedIds = append(p.QuotedIds, clean(h.m.QuotedID))
+		p.WrittenAts = append(p.WrittenAts, h.written)
+		p.Counts = append(p.Counts, !h.m.History)
+	}
+	return p
+}
+
+// writtenAt places a message in time. Gateways give whole seconds: within its
+// second a message stands where it was received, so that an answer comes after
+// what it answers, and messages of different seconds never change places.
+func writtenAt(at, received time.Time) time.Time {
+	if at.IsZero() || at.After(received.Add(clockSkew)) {
+		return received
+	}
+	if received.Before(at) {
+		return at
+	}
+	if last := at.Add(time.Second - time.Microsecond); received.After(last) {
+		return last
+	}
+	return received
+}
+
+// clean makes text storable: PostgreSQL takes neither NUL nor broken UTF-8.
+func clean(s string) string {
+	if utf8.ValidString(s) && !strings.ContainsRune(s, 0) {
+		return s
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "")
+}

@@ -1,0 +1,225 @@
+package outbound
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/msgorch/msgorch/db"
+	"github.com/msgorch/msgorch/internal/fault"
+	"github.com/msgorch/msgorch/internal/gateway"
+	"github.com/msgorch/msgorch/tasks"
+)
+
+// lane sends h and then what follows it in its chat. Of the message solo, which
+// has a task of its own, it returns what that task must know.
+func (s *Service) lane(ctx context.Context, h head, solo uuid.UUID) (err error) {
+	defer func() {
+		if p := recover(); p != nil { // the message's lease ends by itself
+			s.c.Log.LogAttrs(ctx, slog.LevelError, "lane.panicked", slog.String("message_id", h.ID.String()), slog.Any("error", p))
+			err = fault.New(fault.Internal, "lane_panicked", "Sending panicked.")
+		}
+	}()
+	end := time.Now().Add(laneTime)
+	for {
+		verdict, goesOn := s.attempt(ctx, h, h.ID == solo)
+		if h.ID == solo {
+			err = verdict
+		}
+		if !goesOn {
+			return err
+		}
+		if time.Now().After(end) || s.stopping() || ctx.Err() != nil {
+			s.handOver(context.WithoutCancel(ctx), h.ID)
+			return err
+		}
+		heads, claimErr := s.claims.Do(ctx, []uuid.UUID{h.ID})
+		if claimErr != nil || len(heads) == 0 {
+			return err // when PostgreSQL is away, the relay finds the rest
+		}
+		h = heads[0]
+	}
+}
+
+// attempt sends one claimed message and records what came of it. goesOn is
+// false when the chat must wait: for a retry, or for its instance.
+func (s *Service) attempt(ctx context.Context, h head, hasTask bool) (verdict error, goesOn bool) { //nolint:revive // the error is an outcome, not a failure of attempt
+	if h.ExpiresAt != nil && h.ExpiresAt.Before(time.Now()) {
+		s.record(ctx, settlement{head: h, status: db.MessageStatusExpired, unsent: true,
+			answer: gateway.Answer{Code: "expired", Reason: "It was not sent before it expired."}})
+		return nil, true
+	}
+	release, err := s.acquire(ctx, h.InstanceID)
+	if err != nil {
+		s.record(ctx, settlement{head: h, status: db.MessageStatusQueued, refund: true, unsent: true})
+		return nil, false
+	}
+	started := time.Now()
+	answer := s.ask(ctx, h)
+	release()
+	st := settle(h, answer)
+	st.started, st.took = started, time.Since(started)
+	s.record(ctx, st)
+	s.logAttempt(ctx, st)
+
+	switch {
+	case answer.Outcome == gateway.Pause:
+		s.pause(ctx, h, answer)
+		return nil, false
+	case st.status == db.MessageStatusQueued:
+		if hasTask {
+			return fault.New(fault.Unavailable, answer.Code, answer.Reason).RetryAfter(st.wait), false
+		}
+		s.requeue(context.WithoutCancel(ctx), payload(h), h.Attempt, st.wait)
+		return nil, false
+	case st.status == db.MessageStatusFailed:
+		return fault.New(fault.Invalid, answer.Code, answer.Reason), true
+	}
+	return nil, true
+}
+
+// ask hands the message to its gateway.
+func (s *Service) ask(ctx context.Context, h head) gateway.Answer {
+	g, ok := s.c.Gateways[h.Gateway]
+	if !ok {
+		return gateway.Answer{Outcome: gateway.Pause, Code: "gateway_unsupported", Reason: "This version cannot send through the gateway " + h.Gateway + "."}
+	}
+	account := gateway.Account{Instance: h.Instance, BaseURL: g.BaseURL, Credential: g.Credential}
+	if h.BaseUrl != "" {
+		account.BaseURL = h.BaseUrl
+	}
+	if account.BaseURL == "" {
+		return gateway.Answer{Outcome: gateway.Pause, Code: "no_base_url", Reason: "The instance has no base_url, and there is no default one (EVOLUTION_BASE_URL)."}
+	}
+	if len(h.Credential) > 0 {
+		credential, err := s.c.Box.Open(CredentialContext(h.Instance), h.Credential)
+		if err != nil {
+			return gateway.Answer{Outcome: gateway.Pause, Code: "credential_unreadable", Reason: "The stored credential cannot be opened: " + err.Error()}
+		}
+		account.Credential = credential
+	}
+	m := gateway.Outgoing{To: h.Chat, Type: h.Type}
+	if h.Text != nil {
+		m.Text = *h.Text
+	}
+	if h.QuotedID != nil {
+		m.QuotedID = *h.QuotedID
+	}
+	ctx, cancel := context.WithTimeout(ctx, gatewayTimeout)
+	defer cancel()
+	return g.Sender.Send(ctx, account, m)
+}
+
+// CredentialContext is what an instance's sealed credential is bound to.
+func CredentialContext(instance string) string { return "instance:" + instance + ":credential" }
+
+// settle decides what an answer means for its message.
+func settle(h head, a gateway.Answer) settlement {
+	st := settlement{head: h, answer: a}
+	switch a.Outcome {
+	case gateway.Accepted:
+		st.status = db.MessageStatusAccepted
+	case gateway.Permanent:
+		st.status = db.MessageStatusFailed
+	case gateway.Pause:
+		st.status, st.refund = db.MessageStatusQueued, true // it waits for the instance, which is nobody's failed attempt
+	case gateway.InDoubt:
+		st.status = db.MessageStatusUnknown
+	case gateway.Retry:
+		st.status = db.MessageStatusQueued
+		st.wait = max(fault.Backoff(int(h.Attempt)), a.RetryAfter)
+		if h.Attempt >= h.MaxAttempts {
+			st.status = db.MessageStatusFailed
+		}
+	}
+	return st
+}
+
+// pause stops an instance whose gateway refuses everything.
+func (s *Service) pause(ctx context.Context, h head, a gateway.Answer) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	n, err := db.New(s.c.Pool).PauseInstance(ctx, db.PauseInstanceParams{ID: h.InstanceID, Reason: a.Code + ": " + a.Reason})
+	switch {
+	case err != nil:
+		s.c.Log.LogAttrs(ctx, slog.LevelError, "instance.pause_failed", slog.String("instance", h.Instance), slog.Any("error", err))
+	case n > 0:
+		s.c.Log.LogAttrs(ctx, slog.LevelError, "instance.paused",
+			slog.String("instance", h.Instance), slog.String("code", a.Code), slog.Int("status", a.HTTPStatus))
+	}
+}
+
+// handOver leaves the rest of a lane to another task.
+func (s *Service) handOver(ctx context.Context, id uuid.UUID) {
+	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
+	defer cancel()
+	next, err := db.New(s.c.Pool).NextInLanes(ctx, []uuid.UUID{id})
+	if err != nil {
+		return // the relay finds it
+	}
+	for _, n := range next {
+		s.requeue(ctx, Payload(n.ID, n.Instance, n.Chat, n.Text, n.Priority), n.Attempt, time.Until(n.NextAttemptAt))
+	}
+}
+
+func payload(h head) tasks.SendMessage {
+	return Payload(h.ID, h.Instance, h.Chat, h.Text, h.Priority)
+}
+
+// Payload is the task of a message that has a row.
+func Payload(id uuid.UUID, instance, chat string, text *string, priority db.MessagePriority) tasks.SendMessage {
+	m := tasks.SendMessage{ID: id.String(), Instance: instance, To: chat, Priority: string(priority)}
+	if text != nil {
+		m.Text = *text
+	}
+	return m
+}
+
+func (s *Service) stopping() bool {
+	select {
+	case <-s.c.Stopping:
+		return true
+	default:
+		return false
+	}
+}
+
+// acquire takes one of the instance's places on the way to its gateway, so that
+// one slow gateway never takes the places of others.
+func (s *Service) acquire(ctx context.Context, instance int64) (release func(), err error) {
+	s.mu.Lock()
+	slots, ok := s.slots[instance]
+	if !ok {
+		slots = make(chan struct{}, s.c.PerInstance)
+		s.slots[instance] = slots
+	}
+	s.mu.Unlock()
+	select {
+	case slots <- struct{}{}:
+		return func() { <-slots }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (s *Service) logAttempt(ctx context.Context, st settlement) {
+	level, outcome := slog.LevelDebug, st.answer.Outcome.String()
+	switch st.status {
+	case db.MessageStatusQueued, db.MessageStatusUnknown:
+		level = slog.LevelWarn
+	case db.MessageStatusFailed:
+		level, outcome = slog.LevelWarn, "failed"
+	default:
+	}
+	s.c.Log.LogAttrs(ctx, level, "message.attempted",
+		slog.String("message_id", st.head.ID.String()),
+		slog.String("instance", st.head.Instance),
+		slog.Int("attempt", int(st.head.Attempt)),
+		slog.String("outcome", outcome),
+		slog.String("code", st.answer.Code),
+		slog.Int("status", st.answer.HTTPStatus),
+		slog.Duration("took", st.took),
+	)
+}

@@ -1,0 +1,155 @@
+// Package outbound is the room where messages leave: stored once, sent in the
+// order of their chat, with every outcome recorded.
+//
+// A chat is a lane. Whoever claims the head of a lane sends it, records what
+// came of it, and goes on with the next, until the lane is empty or its head
+// must wait. A task that finds its lane taken has nothing to do: the one who
+// holds it looks for the next message after it has recorded the last, and so
+// cannot miss one that was stored before the task ran.
+package outbound
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/hibiken/asynq"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/msgorch/msgorch/db"
+	"github.com/msgorch/msgorch/internal/coalesce"
+	"github.com/msgorch/msgorch/internal/fault"
+	"github.com/msgorch/msgorch/internal/gateway"
+	"github.com/msgorch/msgorch/internal/secret"
+	"github.com/msgorch/msgorch/outbox"
+	"github.com/msgorch/msgorch/tasks"
+)
+
+// Bounds in time. A lease outlives a gateway's answer and the time to record
+// it, so that only a lost worker loses one.
+const (
+	gatewayTimeout = 20 * time.Second
+	leaseTime      = time.Minute
+	recordTimeout  = 10 * time.Second // one try of recording an outcome
+	recordPatience = 40 * time.Second // all tries; gatewayTimeout + this ≤ leaseTime
+	laneTime       = 30 * time.Second // then another task goes on with the lane
+)
+
+// Gateway is how to reach the instances of one kind of gateway.
+type Gateway struct {
+	Sender     gateway.Sender
+	BaseURL    string      // of instances that name none
+	Credential secret.Text // of instances that have none
+}
+
+// Config is what a Service needs. All fields are required but Stopping.
+type Config struct {
+	Pool     *pgxpool.Pool
+	Client   *asynq.Client
+	Outbox   *outbox.Outbox
+	Box      *secret.Box
+	Gateways map[string]Gateway // by the instance's gateway
+	Log      *slog.Logger
+	// PerInstance is how many messages of one instance may be on the way to
+	// its gateway at a time.
+	PerInstance int
+	// Stopping, when closed, makes lanes end after the message in hand.
+	Stopping <-chan struct{}
+}
+
+// Service sends messages. It is safe for concurrent use.
+type Service struct {
+	c       Config
+	claims  *coalesce.Group[[]uuid.UUID, []head]
+	settles *coalesce.Group[settlement, settled]
+
+	mu    sync.Mutex
+	slots map[int64]chan struct{} // by instance
+}
+
+// head is a claimed message: the oldest unsettled one of its chat.
+type head = db.ClaimHeadsRow
+
+// New returns a Service.
+func New(c Config) *Service {
+	s := &Service{c: c, slots: map[int64]chan struct{}{}}
+	shared := coalesce.Options{Width: 2, Max: 200, Timeout: recordTimeout}
+	s.claims = coalesce.New(shared, s.claimBatch)
+	shared.Split = func(err error) bool { return !db.Away(err) }
+	s.settles = coalesce.New(shared, s.settleBatch)
+	return s
+}
+
+// Send handles a task that carries one message. An error means that the task
+// must come back for it, or, when it is final, that the message has failed.
+func (s *Service) Send(ctx context.Context, m tasks.SendMessage) error {
+	id, err := s.identify(ctx, m)
+	if err != nil {
+		return err
+	}
+	heads, err := s.claims.Do(ctx, []uuid.UUID{id})
+	if err != nil {
+		return unavailable("claim", err)
+	}
+	for _, h := range heads {
+		err = errors.Join(err, s.lane(ctx, h, id))
+	}
+	return err
+}
+
+// SendAll handles a task that carries messages which were accepted together.
+// One that must be tried again gets a task of its own, so that no message holds
+// its neighbours.
+func (s *Service) SendAll(ctx context.Context, b tasks.SendMessages) error {
+	ids := make([]uuid.UUID, 0, len(b.Messages))
+	for _, m := range b.Messages {
+		id, err := uuid.Parse(m.ID)
+		if err != nil {
+			return fault.New(fault.Invalid, "invalid_id", "The task holds a message whose id is no UUID.")
+		}
+		ids = append(ids, id)
+	}
+	heads, err := s.claims.Do(ctx, ids)
+	if err != nil {
+		return unavailable("claim", err)
+	}
+	var lanes sync.WaitGroup
+	for _, h := range heads {
+		lanes.Go(func() { _ = s.lane(ctx, h, uuid.Nil) }) // without a task of its own it reports to nobody
+	}
+	lanes.Wait()
+	return nil
+}
+
+// identify returns the id of a task's message, storing its row first when a
+// program enqueued it without one.
+func (s *Service) identify(ctx context.Context, m tasks.SendMessage) (uuid.UUID, error) {
+	if m.ID == "" {
+		r, err := s.c.Outbox.Store(ctx, m)
+		return r.ID, err
+	}
+	id, err := uuid.Parse(m.ID)
+	if err != nil {
+		return id, fault.New(fault.Invalid, "invalid_id", "The message's id is no UUID.")
+	}
+	return id, nil
+}
+
+func unavailable(what string, err error) error {
+	return fault.New(fault.Unavailable, "database_unavailable", "The database is away.").Because(fmt.Errorf("%s: %w", what, err))
+}
+
+// requeue gives a message a task of its own, after a wait. Its identity holds
+// the attempt, so that an earlier task of the message is never in its way. A
+// failure is only logged: the relay finds the row.
+func (s *Service) requeue(ctx context.Context, m tasks.SendMessage, attempt int32, wait time.Duration) {
+	id := asynq.TaskID(fmt.Sprintf("message:send:%s:%d", m.ID, attempt))
+	err := tasks.Enqueue(ctx, s.c.Client, m, id, asynq.ProcessIn(wait))
+	if err != nil && !errors.Is(err, tasks.ErrDuplicate) {
+		s.c.Log.LogAttrs(ctx, slog.LevelWarn, "message.unqueued", slog.String("message_id", m.ID), slog.Any("error", err))
+	}
+}

@@ -1,0 +1,164 @@
+package outbound
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/msgorch/msgorch/db"
+	"github.com/msgorch/msgorch/internal/fault"
+	"github.com/msgorch/msgorch/internal/gateway"
+)
+
+// settlement is what came of a claim.
+type settlement struct {
+	head    head
+	status  db.MessageStatus // the message's next one
+	answer  gateway.Answer
+	started time.Time
+	took    time.Duration
+	wait    time.Duration // before the next attempt
+	refund  bool          // it does not count as one of the message's attempts
+	unsent  bool          // the gateway was not asked: no attempt to log
+}
+
+// settled is what recording a settlement found out.
+type settled struct {
+	ours  bool // the lease was still ours
+	early bool // evidence was waiting for the gateway's id
+}
+
+// claimBatch claims heads for everyone who waits for some.
+func (s *Service) claimBatch(ctx context.Context, batch [][]uuid.UUID) ([][]head, error) {
+	asker := map[uuid.UUID]int{}
+	var ids []uuid.UUID
+	for i, asked := range batch {
+		for _, id := range asked {
+			asker[id] = i
+			ids = append(ids, id)
+		}
+	}
+	rows, err := db.New(s.c.Pool).ClaimHeads(ctx, db.ClaimHeadsParams{Ids: ids, Lease: leaseTime})
+	if err != nil {
+		return nil, fmt.Errorf("claim heads: %w", err)
+	}
+	answers := make([][]head, len(batch))
+	for _, h := range rows {
+		i := asker[h.AskedID]
+		answers[i] = append(answers[i], h)
+	}
+	return answers, nil
+}
+
+// record writes a settlement down. What a gateway said must not be forgotten
+// because PostgreSQL is away for a moment, so it insists for as long as the
+// lease lasts; after that the message is in doubt.
+func (s *Service) record(ctx context.Context, st settlement) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordPatience)
+	defer cancel()
+	for n := 1; ; n++ {
+		done, err := s.settles.Do(ctx, st)
+		if err == nil {
+			s.afterSettling(ctx, st, done)
+			return
+		}
+		if !db.Away(err) || ctx.Err() != nil {
+			s.c.Log.LogAttrs(ctx, slog.LevelError, "message.unrecorded",
+				slog.String("message_id", st.head.ID.String()), slog.Int("attempt", int(st.head.Attempt)), slog.Any("error", err))
+			return
+		}
+		select {
+		case <-time.After(min(fault.Backoff(n), 2*time.Second)):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (s *Service) afterSettling(ctx context.Context, st settlement, done settled) {
+	if !done.ours {
+		s.c.Log.LogAttrs(ctx, slog.LevelWarn, "message.lease_lost",
+			slog.String("message_id", st.head.ID.String()), slog.Int("attempt", int(st.head.Attempt)))
+	}
+	if done.early {
+		if _, err := db.FoldEarly(ctx, s.c.Pool, 100); err != nil { // the relay folds it otherwise
+			s.c.Log.LogAttrs(ctx, slog.LevelWarn, "evidence.unfolded", slog.Any("error", err))
+		}
+	}
+}
+
+// settleBatch records what everyone who waits has to record.
+func (s *Service) settleBatch(ctx context.Context, batch []settlement) ([]settled, error) {
+	var p db.SettleAttemptsParams
+	for _, st := range batch {
+		status, refund := int32(st.answer.HTTPStatus), int32(0) //nolint:gosec // an HTTP status
+		if st.unsent {
+			status = -1
+		}
+		if st.refund {
+			refund = 1
+		}
+		p.Ids = append(p.Ids, st.head.ID)
+		p.Attempts = append(p.Attempts, st.head.Attempt)
+		p.Statuses = append(p.Statuses, string(st.status))
+		p.GatewayMessageIds = append(p.GatewayMessageIds, st.answer.MessageID)
+		p.Refunds = append(p.Refunds, refund)
+		p.Waits = append(p.Waits, st.wait.Milliseconds())
+		p.Outcomes = append(p.Outcomes, st.answer.Outcome.String())
+		p.Codes = append(p.Codes, st.answer.Code)
+		p.Reasons = append(p.Reasons, st.answer.Reason)
+		p.HttpStatuses = append(p.HttpStatuses, status)
+		p.StartedAts = append(p.StartedAts, st.started)
+		p.Durations = append(p.Durations, int32(st.took.Milliseconds())) //nolint:gosec // bounded by gatewayTimeout
+	}
+	rows, err := db.New(s.c.Pool).SettleAttempts(ctx, p)
+	if len(batch) == 1 && db.Violates(err, "messages_gateway_message_key") {
+		return s.settleOverEcho(ctx, batch[0], p)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("settle attempts: %w", err)
+	}
+	return settledOf(batch, rows), nil
+}
+
+func settledOf(batch []settlement, rows []db.SettleAttemptsRow) []settled {
+	early := make(map[uuid.UUID]bool, len(rows))
+	for _, r := range rows {
+		early[r.ID] = r.HasEarly
+	}
+	answers := make([]settled, len(batch))
+	for i, st := range batch {
+		e, ours := early[st.head.ID]
+		answers[i] = settled{ours: ours, early: e}
+	}
+	return answers
+}
+
+// settleOverEcho settles a message whose gateway id another row has already:
+// one that was made when the gateway reported the message before it answered.
+// Should that row not be such an echo, the gateway gave one id to two messages,
+// and ours does without.
+func (s *Service) settleOverEcho(ctx context.Context, st settlement, p db.SettleAttemptsParams) (out []settled, err error) {
+	err = db.InTx(ctx, s.c.Pool, func(q *db.Queries) error {
+		n, err := q.DropEcho(ctx, db.DropEchoParams{
+			InstanceID: st.head.InstanceID, GatewayMessageID: st.answer.MessageID, ID: st.head.ID,
+		})
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			p.GatewayMessageIds = []string{""}
+			p.Reasons = []string{"The gateway gave this message the id of another one."}
+		}
+		rows, err := q.SettleAttempts(ctx, p)
+		out = settledOf([]settlement{st}, rows)
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(errors.New("settle over echo"), err)
+	}
+	return out, nil
+}

@@ -1,0 +1,221 @@
+package outbox
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/msgorch/msgorch/db"
+	"github.com/msgorch/msgorch/internal/fault"
+	"github.com/msgorch/msgorch/tasks"
+)
+
+const maxAhead = 366 * 24 * time.Hour
+
+// newID returns a UUIDv7: ids sort by the time they were made.
+func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
+
+// check says what is wrong with a message as it is offered now.
+func check(m tasks.SendMessage, now time.Time) error {
+	if err := invalid(m.Validate()); err != nil {
+		return err
+	}
+	badTime := func(field, reason string) error {
+		return invalid(&tasks.InvalidError{Field: field, Code: "invalid_time", Reason: reason})
+	}
+	switch {
+	case !m.SendAt.IsZero() && m.SendAt.Before(now):
+		return badTime("send_at", "must not be in the past")
+	case m.SendAt.After(now.Add(maxAhead)):
+		return badTime("send_at", "must be at most a year ahead")
+	case !m.ExpiresAt.IsZero() && m.ExpiresAt.Before(now):
+		return badTime("expires_at", "must not be in the past")
+	}
+	if m.ReplyTo != "" {
+		if _, err := uuid.Parse(m.ReplyTo); err != nil {
+			return unknownReply()
+		}
+	}
+	return nil
+}
+
+// invalid turns a payload's own complaint into a classified failure.
+func invalid(err error) error {
+	if err == nil {
+		return nil
+	}
+	if e, ok := errors.AsType[*tasks.InvalidError](err); ok {
+		return fault.New(fault.Invalid, e.Code, "The field "+e.Field+" "+e.Reason+".").At(e.Field).Because(err)
+	}
+	return fault.New(fault.Invalid, "invalid_message", "The message cannot be sent as it is.").Because(err)
+}
+
+// away classifies what PostgreSQL said.
+func away(err error) error {
+	if err == nil || !db.Away(err) {
+		return err
+	}
+	return fault.New(fault.Unavailable, "database_unavailable", "The database is away; nothing was accepted.").
+		RetryAfter(2 * time.Second).Because(err)
+}
+
+func unknownReply() error {
+	return fault.New(fault.Invalid, "unknown_reply_to", "The field reply_to names no message of this chat.").
+		At("reply_to").Because(ErrUnknownReply)
+}
+
+// store writes the rows of messages, which are valid, in the order given. The
+// error of one is in its answer; the error returned is everyone's.
+func store(ctx context.Context, q *db.Queries, group uuid.UUID, batch []tasks.SendMessage) ([]accepted, error) {
+	answers := make([]accepted, len(batch))
+	if err := checkReplies(ctx, q, batch, answers); err != nil {
+		return nil, err
+	}
+	args, at, err := acceptArgs(group, batch, answers)
+	if err != nil || len(at) == 0 {
+		return answers, err
+	}
+	rows, err := q.AcceptMessages(ctx, args)
+	if err != nil {
+		return nil, fmt.Errorf("accept messages: %w", err)
+	}
+	for n, row := range rows {
+		i := at[n]
+		answers[i].receipt.ID, answers[i].receipt.Chat = args.Ids[n], args.Chats[n]
+		switch {
+		case !row.InstanceKnown:
+			answers[i].err = fault.New(fault.Invalid, "unknown_instance", "No instance has this name.").
+				At("instance").Because(ErrUnknownInstance)
+		case row.IsNew:
+			answers[i].receipt.CreatedAt = row.CreatedAt
+			answers[i].receipt.Status = statusAt(batch[i].SendAt, row.CreatedAt)
+		default:
+			answers[i].receipt, answers[i].err = replay(ctx, q, batch[i], args.RequestHashes[n])
+			if err := answers[i].err; err != nil && fault.Of(err).Kind == fault.Internal {
+				return nil, err
+			}
+		}
+	}
+	return answers, nil
+}
+
+// acceptArgs lays the messages out in columns, leaving out those that have an
+// error already. at tells which message each line is.
+func acceptArgs(group uuid.UUID, batch []tasks.SendMessage, answers []accepted) (args db.AcceptMessagesParams, at []int, err error) {
+	args.TaskBatch = group
+	for i, m := range batch {
+		if answers[i].err != nil {
+			continue
+		}
+		chat, err := tasks.ChatOf(m.To)
+		if err != nil {
+			answers[i].err = invalid(err)
+			continue
+		}
+		metadata, hash, err := encode(m, chat)
+		if err != nil {
+			return args, nil, err
+		}
+		replyTo, _ := uuid.Parse(m.ReplyTo) // judged before; Nil means none
+		at = append(at, i)
+		args.Ids = append(args.Ids, newID())
+		args.Instances = append(args.Instances, m.Instance)
+		args.Chats = append(args.Chats, chat)
+		args.Texts = append(args.Texts, m.Text)
+		args.ReplyTos = append(args.ReplyTos, replyTo)
+		args.Priorities = append(args.Priorities, tasks.QueueOf(m.Priority))
+		args.SendAts = append(args.SendAts, m.SendAt.UTC())
+		args.ExpiresAts = append(args.ExpiresAts, m.ExpiresAt.UTC())
+		args.Metadatas = append(args.Metadatas, metadata)
+		args.IdempotencyKeys = append(args.IdempotencyKeys, m.Key)
+		args.RequestHashes = append(args.RequestHashes, hash)
+	}
+	return args, at, nil
+}
+
+// encode returns the metadata as JSON and the hash of what the key stands for:
+// empty without a key. Two spellings of one recipient are the same request.
+func encode(m tasks.SendMessage, chat string) (metadata string, hash []byte, err error) {
+	metadata = "{}"
+	if len(m.Metadata) > 0 {
+		b, err := json.Marshal(m.Metadata)
+		if err != nil {
+			return "", nil, fmt.Errorf("encode metadata: %w", err)
+		}
+		metadata = string(b)
+	}
+	if m.Key == "" {
+		return metadata, []byte{}, nil
+	}
+	m.ID, m.Key, m.To, m.Priority = "", "", chat, tasks.QueueOf(m.Priority)
+	m.SendAt, m.ExpiresAt = m.SendAt.UTC(), m.ExpiresAt.UTC()
+	b, err := json.Marshal(m)
+	if err != nil {
+		return "", nil, fmt.Errorf("encode message: %w", err)
+	}
+	sum := sha256.Sum256(b)
+	return metadata, sum[:], nil
+}
+
+// replay answers for a message whose key is known: with the receipt of the
+// first one, if it was the same.
+func replay(ctx context.Context, q *db.Queries, m tasks.SendMessage, hash []byte) (Receipt, error) {
+	row, err := q.MessageByKey(ctx, db.MessageByKeyParams{Instance: m.Instance, IdempotencyKey: m.Key})
+	if err != nil {
+		return Receipt{}, fmt.Errorf("find message by key: %w", err)
+	}
+	if !bytes.Equal(row.Message.RequestHash, hash) {
+		return Receipt{}, fault.New(fault.Invalid, "idempotency_key_reused", "The idempotency key stands for another message already.").
+			Because(ErrKeyReused)
+	}
+	return Receipt{
+		ID: row.Message.ID, Chat: row.Chat, CreatedAt: row.Message.CreatedAt,
+		Status: statusAt(m.SendAt, row.Message.CreatedAt), Replayed: true,
+	}, nil
+}
+
+func statusAt(sendAt, accepted time.Time) string {
+	if sendAt.After(accepted) {
+		return string(db.MessageStatusScheduled)
+	}
+	return string(db.MessageStatusQueued)
+}
+
+// checkReplies marks messages that answer one which is not in their chat.
+func checkReplies(ctx context.Context, q *db.Queries, batch []tasks.SendMessage, answers []accepted) error {
+	var ids []uuid.UUID
+	for _, m := range batch {
+		if id, err := uuid.Parse(m.ReplyTo); err == nil {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	targets, err := q.ReplyTargets(ctx, ids)
+	if err != nil {
+		return fmt.Errorf("find messages replied to: %w", err)
+	}
+	type place struct{ id, instance, chat string }
+	known := make(map[place]bool, len(targets))
+	for _, t := range targets {
+		known[place{t.ID.String(), t.Instance, t.Chat}] = true
+	}
+	for i, m := range batch {
+		if m.ReplyTo == "" {
+			continue
+		}
+		id, err := uuid.Parse(m.ReplyTo)
+		chat, _ := tasks.ChatOf(m.To)
+		if err != nil || !known[place{id.String(), m.Instance, chat}] {
+			answers[i].err = unknownReply()
+		}
+	}
+	return nil
+}
