@@ -54,13 +54,19 @@ func InTx(ctx context.Context, pool Beginner, fn func(*Queries) error) error {
 	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error { return fn(New(tx)) })
 }
 
-// Listen calls fn with each payload notified on channel until ctx ends, and
-// returns then. It connects again by itself; onConnect runs after every
-// connect, because what was notified in between is lost. It uses a connection
-// of its own, outside the pool.
-func Listen(ctx context.Context, pool *pgxpool.Pool, channel string, onConnect func(), fn func(payload string)) {
+// Channels that processes notify each other on.
+const (
+	ChannelRelay    = "msgorch_relay"     // rows are stored that Redis does not know of
+	ChannelLogLevel = "msgorch_log_level" // the payload is the new directives
+)
+
+// Listen calls the function of a channel with each payload notified on it,
+// until ctx ends, and returns then. It connects again by itself; onConnect runs
+// after every connect, because what was notified in between is lost. It uses
+// one connection of its own, outside the pool.
+func Listen(ctx context.Context, pool *pgxpool.Pool, onConnect func(), channels map[string]func(payload string)) {
 	for ctx.Err() == nil {
-		_ = listenOnce(ctx, pool, channel, onConnect, fn) // an error means: connect again
+		_ = listenOnce(ctx, pool, onConnect, channels) // an error means: connect again
 		select {
 		case <-ctx.Done():
 		case <-time.After(time.Second):
@@ -68,10 +74,8 @@ func Listen(ctx context.Context, pool *pgxpool.Pool, channel string, onConnect f
 	}
 }
 
-func listenOnce(ctx context.Context, pool *pgxpool.Pool, channel string, onConnect func(), fn func(string)) error {
-	cfg := pool.Config().ConnConfig.Copy()
-	cfg.ConnectTimeout = 5 * time.Second
-	conn, err := pgx.ConnectConfig(ctx, cfg)
+func listenOnce(ctx context.Context, pool *pgxpool.Pool, onConnect func(), channels map[string]func(string)) error {
+	conn, err := pgx.ConnectConfig(ctx, pool.Config().ConnConfig)
 	if err != nil {
 		return err
 	}
@@ -80,18 +84,18 @@ func listenOnce(ctx context.Context, pool *pgxpool.Pool, channel string, onConne
 		defer cancel()
 		_ = conn.Close(closing)
 	}()
-	if _, err := conn.Exec(ctx, "LISTEN "+pgx.Identifier{channel}.Sanitize()); err != nil {
-		return err
+	for channel := range channels {
+		if _, err := conn.Exec(ctx, "LISTEN "+pgx.Identifier{channel}.Sanitize()); err != nil {
+			return err
+		}
 	}
-	if onConnect != nil {
-		onConnect()
-	}
+	onConnect()
 	for {
 		n, err := conn.WaitForNotification(ctx)
 		if err != nil {
 			return err
 		}
-		fn(n.Payload)
+		channels[n.Channel](n.Payload)
 	}
 }
 

@@ -63,6 +63,9 @@ func (s *Service) attempt(ctx context.Context, h head, hasTask bool) (verdict er
 	st.started, st.took = started, time.Since(started)
 	s.record(ctx, st)
 	s.logAttempt(ctx, st)
+	if s.c.Attempted != nil {
+		s.c.Attempted(answer.Outcome.String())
+	}
 
 	switch {
 	case answer.Outcome == gateway.Pause:

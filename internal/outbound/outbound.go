@@ -46,7 +46,8 @@ type Gateway struct {
 	Credential secret.Text // of instances that have none
 }
 
-// Config is what a Service needs. All fields are required but Stopping.
+// Config is what a Service needs. All fields are required but Attempted and
+// Stopping.
 type Config struct {
 	Pool     *pgxpool.Pool
 	Client   *asynq.Client
@@ -57,6 +58,8 @@ type Config struct {
 	// PerInstance is how many messages of one instance may be on the way to
 	// its gateway at a time.
 	PerInstance int
+	// Attempted hears of what came of each attempt.
+	Attempted func(outcome string)
 	// Stopping, when closed, makes lanes end after the message in hand.
 	Stopping <-chan struct{}
 }

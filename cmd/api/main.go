@@ -1,0 +1,176 @@
+// Command api serves the public HTTP API and the gateways' webhooks, and, on a
+// second listener, the operator. Run as many as you like behind a load
+// balancer; they share nothing but PostgreSQL and Redis.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/hibiken/asynq"
+	asynqmetrics "github.com/hibiken/asynq/x/metrics"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/msgorch/msgorch/db"
+	"github.com/msgorch/msgorch/internal/config"
+	"github.com/msgorch/msgorch/internal/console"
+	"github.com/msgorch/msgorch/internal/gateway"
+	"github.com/msgorch/msgorch/internal/gateway/evolution"
+	"github.com/msgorch/msgorch/internal/history"
+	"github.com/msgorch/msgorch/internal/httpapi"
+	"github.com/msgorch/msgorch/internal/inbound"
+	"github.com/msgorch/msgorch/internal/logging"
+	"github.com/msgorch/msgorch/internal/secret"
+	"github.com/msgorch/msgorch/outbox"
+)
+
+// version is set when a release is built.
+var version = "dev" //nolint:gochecknoglobals // the linker sets it
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Getenv, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "api:", err)
+		os.Exit(1) //nolint:gocritic // stop only stops listening for signals
+	}
+}
+
+// run wires the process together and blocks until ctx ends. Every dependency is
+// visible here; nothing is created anywhere else.
+func run(ctx context.Context, getenv func(string) string, stderr io.Writer) error {
+	getenv, err := config.DotEnv(".", getenv)
+	if err != nil {
+		return err
+	}
+	cfg, err := config.Load(getenv)
+	if err != nil {
+		return err
+	}
+	log, levels, err := logging.New(stderr, cfg.AppName, cfg.LogFormat, cfg.LogLevel)
+	if err != nil {
+		return err
+	}
+	log = logging.Component(log, "api")
+	box, err := secret.NewBox(cfg.SecretKey)
+	if err != nil {
+		return err
+	}
+	pool, err := db.Open(ctx, cfg.DatabaseURL, 0)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+
+	redis.SetLogger(logging.Redis(log))
+	rdb := cfg.Redis.MakeRedisClient().(redis.UniversalClient) //nolint:forcetypeassert,errcheck // asynq says that it is one
+	defer rdb.Close()
+	client := asynq.NewClientFromRedisClient(rdb)
+	inspector := asynq.NewInspectorFromRedisClient(rdb)
+
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		asynqmetrics.NewQueueMetricsCollector(inspector))
+
+	out := outbox.New(pool, client)
+	out.OnUnqueued = func(err error) { log.LogAttrs(ctx, slog.LevelWarn, "message.unqueued", slog.Any("error", err)) }
+	decoder := evolution.Decoder{}
+	in := inbound.New(inbound.Config{
+		Pool: pool, Client: client, Log: log,
+		Decoders: map[string]gateway.Decoder{"evolution": decoder, "sandbox": decoder},
+	})
+
+	operator := console.New(console.Config{
+		Redis: cfg.Redis, Metrics: metrics, Log: log, Token: cfg.AdminToken,
+		LogLevel: levels.String, SetLogLevel: setLogLevel(pool, levels),
+	})
+	defer operator.Close()
+	public := httpapi.New(httpapi.Config{
+		Pool: pool, Outbox: out, Inbound: in, History: history.New(pool), Box: box, Log: log, Version: version,
+		MaxBodyBytes: cfg.MaxBodyBytes, APIToken: cfg.APIToken, WebhookToken: cfg.WebhookToken,
+		AllowPrivateTargets: cfg.AllowPrivateTargets, Metrics: metrics,
+		RedisPing: func(ctx context.Context) error { return rdb.Ping(ctx).Err() },
+	})
+
+	var background sync.WaitGroup
+	background.Go(func() {
+		db.Listen(ctx, pool, func() {}, map[string]func(string){
+			db.ChannelLogLevel: func(directives string) { _ = levels.Set(directives) }, // it was checked before it was told
+		})
+	})
+	err = serve(ctx, log, cfg.ShutdownWait, map[string]listener{
+		"public":   {net.JoinHostPort(cfg.ListenHost, strconv.Itoa(cfg.ListenPort)), public},
+		"operator": {cfg.AdminAddr, operator},
+	})
+	background.Wait()
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_, _ = out.Close(closing), in.Close(closing) // what Redis did not hear, the relay finds
+	return err
+}
+
+// setLogLevel changes the level of this process, so that it is certain, and
+// tells every other.
+func setLogLevel(pool *pgxpool.Pool, levels *logging.Levels) func(context.Context, string) error {
+	return func(ctx context.Context, directives string) error {
+		if err := levels.Set(directives); err != nil {
+			return err
+		}
+		if err := db.New(pool).TellLogLevel(ctx, directives); err != nil {
+			return errors.New("the level was changed here, but the database is away, so no other process was told")
+		}
+		return nil
+	}
+}
+
+type listener struct {
+	addr    string
+	handler http.Handler
+}
+
+// serve listens on every address before it serves any, so that a taken port
+// fails at start, and then serves until ctx ends and the requests in hand are
+// answered, or wait is over.
+func serve(ctx context.Context, log *slog.Logger, wait time.Duration, listeners map[string]listener) error {
+	failed := make(chan error, len(listeners))
+	var servers []*http.Server
+	for name, l := range listeners {
+		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", l.addr)
+		if err != nil {
+			return fmt.Errorf("listen for the %s: %w", name, err)
+		}
+		srv := &http.Server{
+			Handler: l.handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+			ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		}
+		servers = append(servers, srv)
+		go func() { failed <- srv.Serve(ln) }()
+		log.LogAttrs(ctx, slog.LevelInfo, "api.listening", slog.String("listener", name), slog.String("addr", ln.Addr().String()))
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait)
+	defer cancel()
+	for _, srv := range servers {
+		err = errors.Join(err, srv.Shutdown(closing))
+	}
+	log.LogAttrs(closing, slog.LevelInfo, "api.stopped")
+	return err
+}

@@ -1,0 +1,268 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/msgorch/msgorch/db"
+	"github.com/msgorch/msgorch/internal/apikey"
+	"github.com/msgorch/msgorch/internal/fault"
+	"github.com/msgorch/msgorch/internal/history"
+	"github.com/msgorch/msgorch/internal/outbound"
+	"github.com/msgorch/msgorch/internal/secret"
+	"github.com/msgorch/msgorch/tasks"
+)
+
+// instance is a WhatsApp number behind a gateway, without its secrets.
+type instance struct {
+	Name            string     `json:"name" example:"sales"`
+	Gateway         string     `json:"gateway" enum:"evolution,cloud,sandbox"`
+	BaseURL         *string    `json:"base_url" doc:"Null: the server's default (EVOLUTION_BASE_URL)"`
+	HasCredential   bool       `json:"has_credential" doc:"False: the server's default (EVOLUTION_API_KEY)"`
+	HasWebhookToken bool       `json:"has_webhook_token" doc:"False: the server's default (WEBHOOK_TOKEN)"`
+	RatePerMinute   *int32     `json:"rate_per_minute"`
+	Connection      string     `json:"connection" doc:"open, connecting, close, refused, or unknown: as the gateway said last"`
+	PausedAt        *time.Time `json:"paused_at" doc:"Messages wait since then"`
+	PauseReason     *string    `json:"pause_reason" doc:"operator, or why the gateway refuses everything"`
+	CreatedAt       time.Time  `json:"created_at"`
+	UpdatedAt       time.Time  `json:"updated_at"`
+}
+
+func instanceOf(i db.Instance) instance {
+	out := instance{
+		Name: i.Name, Gateway: i.Gateway, HasCredential: len(i.Credential) > 0, HasWebhookToken: len(i.WebhookTokenHash) > 0,
+		RatePerMinute: i.RatePerMinute, Connection: i.Connection, PauseReason: i.PauseReason,
+		CreatedAt: i.CreatedAt.UTC(), UpdatedAt: i.UpdatedAt.UTC(),
+	}
+	if i.BaseUrl != "" {
+		out.BaseURL = &i.BaseUrl
+	}
+	if i.PausedAt != nil {
+		t := i.PausedAt.UTC()
+		out.PausedAt = &t
+	}
+	return out
+}
+
+type instanceInput struct {
+	Instance string `path:"instance" doc:"Name of the instance"`
+}
+
+type instanceOutput struct{ Body instance }
+
+type putInstanceInput struct {
+	Instance string `path:"instance" doc:"Name of the instance, as its gateway knows it"`
+	Body     struct {
+		Gateway       string `json:"gateway" enum:"evolution,cloud,sandbox"`
+		BaseURL       string `json:"base_url,omitempty" doc:"Where the gateway is; empty: the server's default" example:"https://evolution.example.com"`
+		Credential    string `json:"credential,omitempty" writeOnly:"true" maxLength:"4096" doc:"What the gateway wants to be shown; left out: unchanged"`
+		WebhookToken  string `json:"webhook_token,omitempty" writeOnly:"true" minLength:"16" maxLength:"256" doc:"What the gateway must show us; left out: unchanged"`
+		RatePerMinute *int32 `json:"rate_per_minute,omitempty" minimum:"1" maximum:"100000" doc:"Stored; this version does not limit by it yet"`
+	}
+}
+
+type putInstanceOutput struct {
+	Status int
+	Body   instance
+}
+
+func (s *server) putInstance(ctx context.Context, in *putInstanceInput) (*putInstanceOutput, error) {
+	if err := s.checkInstance(ctx, in); err != nil {
+		return nil, s.fail(ctx, "body", err)
+	}
+	p := db.PutInstanceParams{
+		Name: in.Instance, Gateway: in.Body.Gateway, BaseUrl: strings.TrimRight(in.Body.BaseURL, "/"), RatePerMinute: in.Body.RatePerMinute,
+	}
+	if in.Body.WebhookToken != "" {
+		p.WebhookTokenHash = apikey.Hash(in.Body.WebhookToken)
+	}
+	if in.Body.Credential != "" {
+		sealed, err := s.Box.Seal(outbound.CredentialContext(in.Instance), secret.Text(in.Body.Credential))
+		if err != nil {
+			return nil, s.fail(ctx, "body", fault.New(fault.Conflict, "no_secret_key",
+				"The server has no SECRET_KEY, so it cannot store a credential.").At("credential").Because(err))
+		}
+		p.Credential = sealed
+	}
+	row, err := db.New(s.Pool).PutInstance(ctx, p)
+	if err != nil {
+		return nil, s.fail(ctx, "body", orMissing(err, nil))
+	}
+	out := &putInstanceOutput{Status: http.StatusOK, Body: instanceOf(row.Instance)}
+	if row.IsNew {
+		out.Status = http.StatusCreated
+	}
+	s.wake(ctx)
+	return out, nil
+}
+
+func (s *server) checkInstance(ctx context.Context, in *putInstanceInput) error {
+	if err := tasks.CheckInstance(in.Instance); err != nil {
+		return fault.New(fault.Invalid, "invalid_instance", "An instance's name has 1 to 64 letters, digits, spaces or any of . _ - + @.").
+			At("instance").Because(err)
+	}
+	if err := reach(ctx, in.Instance); err != nil {
+		return err
+	}
+	if in.Body.Gateway == "cloud" {
+		return fault.New(fault.Invalid, "gateway_unsupported", "This version does not speak WhatsApp Cloud API yet.").At("gateway")
+	}
+	return s.checkTarget(in.Body.BaseURL)
+}
+
+// checkTarget refuses addresses that this server must not call. Names are
+// judged again by what they resolve to, when they are called.
+func (s *server) checkTarget(base string) error {
+	if base == "" {
+		return nil
+	}
+	bad := fault.New(fault.Invalid, "invalid_base_url", "The field base_url must be an http or https URL without user, query or fragment.").At("base_url")
+	u, err := url.Parse(base)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return bad
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	private := err == nil && (ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast() || ip.IsUnspecified())
+	if (private || strings.EqualFold(u.Hostname(), "localhost")) && !s.AllowPrivateTargets {
+		return fault.New(fault.Invalid, "private_target", "The field base_url names a private address; ALLOW_PRIVATE_TARGETS allows it.").At("base_url")
+	}
+	return nil
+}
+
+func (s *server) getInstance(ctx context.Context, in *instanceInput) (*instanceOutput, error) {
+	return s.oneInstance(ctx, in.Instance, db.New(s.Pool).InstanceByName)
+}
+
+func (s *server) pauseInstance(ctx context.Context, in *instanceInput) (*instanceOutput, error) {
+	return s.oneInstance(ctx, in.Instance, db.New(s.Pool).HoldInstance)
+}
+
+func (s *server) resumeInstance(ctx context.Context, in *instanceInput) (*instanceOutput, error) {
+	out, err := s.oneInstance(ctx, in.Instance, db.New(s.Pool).ResumeInstance)
+	if err == nil {
+		s.wake(ctx)
+	}
+	return out, err
+}
+
+func (s *server) oneInstance(ctx context.Context, name string, do func(context.Context, string) (db.Instance, error)) (*instanceOutput, error) {
+	if err := reach(ctx, name); err != nil {
+		return nil, s.fail(ctx, "path", err)
+	}
+	i, err := do(ctx, name)
+	if err != nil {
+		return nil, s.fail(ctx, "path", orMissing(err, unknownInstance()))
+	}
+	return &instanceOutput{instanceOf(i)}, nil
+}
+
+func (s *server) deleteInstance(ctx context.Context, in *instanceInput) (*struct{}, error) {
+	if err := reach(ctx, in.Instance); err != nil {
+		return nil, s.fail(ctx, "path", err)
+	}
+	n, err := db.New(s.Pool).DeleteInstance(ctx, in.Instance)
+	if err == nil && n == 0 {
+		err = unknownInstance()
+	}
+	if err != nil {
+		return nil, s.fail(ctx, "path", orMissing(err, nil))
+	}
+	return nil, nil //nolint:nilnil // huma's way to answer 204
+}
+
+func (s *server) listInstances(ctx context.Context, in *struct {
+	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
+	Cursor string `query:"cursor" doc:"next_cursor of the page before"`
+}) (*pageOutput[instance], error) {
+	names := keyFrom(ctx).Instances
+	if names == nil {
+		names = []string{}
+	}
+	rows, err := db.New(s.Pool).ListInstances(ctx, db.ListInstancesParams{
+		AfterName: in.Cursor, Names: names, MaxRows: int32(in.Limit) + 1, //nolint:gosec // at most 200
+	})
+	if err != nil {
+		return nil, s.fail(ctx, "query", orMissing(err, nil))
+	}
+	next := ""
+	if len(rows) > in.Limit {
+		rows = rows[:in.Limit]
+		next = rows[len(rows)-1].Name
+	}
+	data := make([]instance, len(rows))
+	for i, r := range rows {
+		data[i] = instanceOf(r)
+	}
+	return pageOf(data, next), nil
+}
+
+func (s *server) listChats(ctx context.Context, in *struct {
+	Instance string `path:"instance" doc:"Name of the instance"`
+	Limit    int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
+	Cursor   string `query:"cursor" doc:"next_cursor of the page before"`
+}) (*pageOutput[history.Chat], error) {
+	if err := reach(ctx, in.Instance); err != nil {
+		return nil, s.fail(ctx, "path", err)
+	}
+	data, next, err := s.History.Chats(ctx, in.Instance, in.Limit, in.Cursor)
+	if err != nil {
+		return nil, s.fail(ctx, "query", err)
+	}
+	return pageOf(data, next), nil
+}
+
+func (s *server) listChatMessages(ctx context.Context, in *struct {
+	Instance  string    `path:"instance" doc:"Name of the instance"`
+	JID       string    `path:"jid" doc:"JID or phone number"`
+	Direction string    `query:"direction" enum:"inbound,outbound"`
+	Status    string    `query:"status"`
+	Query     string    `query:"q" doc:"Words that the text has; a word matches its beginnings"`
+	Since     time.Time `query:"since" doc:"From this time on"`
+	Until     time.Time `query:"until" doc:"Before this time"`
+	Limit     int       `query:"limit" minimum:"1" maximum:"200" default:"50"`
+	Cursor    string    `query:"cursor" doc:"next_cursor of the page before"`
+}) (*pageOutput[history.Message], error) {
+	if err := reach(ctx, in.Instance); err != nil {
+		return nil, s.fail(ctx, "path", err)
+	}
+	if _, err := db.New(s.Pool).InstanceByName(ctx, in.Instance); err != nil {
+		return nil, s.fail(ctx, "path", orMissing(err, unknownInstance()))
+	}
+	data, next, err := s.History.List(ctx, history.Filter{
+		Instances: []string{in.Instance}, Chat: in.JID, Direction: in.Direction, Status: in.Status, Query: in.Query,
+		Since: in.Since, Until: in.Until, Limit: in.Limit, Cursor: in.Cursor,
+	})
+	if err != nil {
+		return nil, s.fail(ctx, "query", err)
+	}
+	return pageOf(data, next), nil
+}
+
+func unknownInstance() error {
+	return fault.New(fault.NotFound, "unknown_instance", "No instance has this name.")
+}
+
+// wake has the workers look at once; a second later they would look anyway.
+func (s *server) wake(ctx context.Context) { _ = db.New(s.Pool).WakeRelay(ctx) }
+
+// orMissing classifies what PostgreSQL said; missing stands for no row.
+func orMissing(err, missing error) error {
+	if missing != nil && errors.Is(err, pgx.ErrNoRows) {
+		return missing
+	}
+	if db.Away(err) {
+		return databaseAway(err)
+	}
+	return err
+}
+
+func databaseAway(err error) error {
+	return fault.New(fault.Unavailable, "database_unavailable", "The database is away.").RetryAfter(2 * time.Second).Because(err)
+}

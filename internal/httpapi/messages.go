@@ -1,0 +1,262 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/msgorch/msgorch/db"
+	"github.com/msgorch/msgorch/internal/fault"
+	"github.com/msgorch/msgorch/internal/gateway"
+	"github.com/msgorch/msgorch/internal/history"
+	"github.com/msgorch/msgorch/outbox"
+	"github.com/msgorch/msgorch/tasks"
+)
+
+type sendInput struct {
+	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"Names this message: the same key and body again gives the same answer"`
+	Body           sendBody
+	RawBody        []byte
+}
+
+// sendBody has exactly one content field.
+type sendBody struct {
+	Instance  string         `json:"instance" minLength:"1" doc:"Name of the WhatsApp number to send from" example:"sales"`
+	To        string         `json:"to" minLength:"1" doc:"E.164, its digits, or a JID" example:"+5215550000001"`
+	Text      *string        `json:"text,omitempty" minLength:"1" maxLength:"65536" doc:"What to say" example:"Hola"`
+	Priority  string         `json:"priority,omitempty" enum:"critical,default,bulk" doc:"Orders chats, never the messages of one chat; default: default"`
+	SendAt    *time.Time     `json:"send_at,omitempty" doc:"When to send it, at most a year ahead"`
+	ExpiresAt *time.Time     `json:"expires_at,omitempty" doc:"When it is no longer worth sending"`
+	ReplyTo   string         `json:"reply_to,omitempty" doc:"Id of a message of the same chat"`
+	Metadata  map[string]any `json:"metadata,omitempty" doc:"Your own JSON object, at most 16 KiB"`
+
+	Media       any `json:"media,omitempty" doc:"Not sent by this version: answers content_unsupported"`
+	Location    any `json:"location,omitempty" doc:"Not sent by this version: answers content_unsupported"`
+	Reaction    any `json:"reaction,omitempty" doc:"Not sent by this version: answers content_unsupported"`
+	Contacts    any `json:"contacts,omitempty" doc:"Not sent by this version: answers content_unsupported"`
+	Template    any `json:"template,omitempty" doc:"Not sent by this version: answers content_unsupported"`
+	Interactive any `json:"interactive,omitempty" doc:"Not sent by this version: answers content_unsupported"`
+}
+
+type sendOutput struct {
+	Location string `header:"Location"`
+	Replayed string `header:"Idempotency-Replayed" doc:"true when the key named this message before"`
+	Body     history.Message
+}
+
+func (s *server) sendMessage(ctx context.Context, in *sendInput) (*sendOutput, error) {
+	if err := in.Body.check(in.RawBody); err != nil {
+		return nil, s.fail(ctx, "body", err)
+	}
+	m := in.Body.message(in.IdempotencyKey)
+	if err := reach(ctx, m.Instance); err != nil {
+		return nil, s.fail(ctx, "body", err)
+	}
+	r, err := s.Outbox.Accept(ctx, m)
+	if err != nil {
+		where := "body"
+		if fault.Of(err).Field == "key" {
+			where = "header.Idempotency-Key"
+		}
+		return nil, s.fail(ctx, where, err)
+	}
+	out := &sendOutput{Location: "/v1/messages/" + r.ID.String(), Body: accepted(m, r)}
+	if r.Replayed {
+		out.Replayed = "true"
+	}
+	return out, nil
+}
+
+// check says what is wrong with the contents, which no schema can say.
+func (b sendBody) check(raw []byte) error {
+	if field := brokenText(raw); field != "" {
+		return fault.New(fault.Invalid, "invalid_text", "The field "+field+" holds a lone surrogate or bytes that are not UTF-8.").At(field)
+	}
+	others := 0
+	for _, c := range []any{b.Media, b.Location, b.Reaction, b.Contacts, b.Template, b.Interactive} {
+		if c != nil {
+			others++
+		}
+	}
+	switch {
+	case b.Text == nil && others == 0:
+		return fault.New(fault.Invalid, "missing_content", "The message has no content: give it a text.").At("text")
+	case others > 1 || b.Text != nil && others == 1:
+		return fault.New(fault.Invalid, "several_contents", "The message has several contents: give it exactly one.").At("text")
+	case others == 1:
+		return fault.New(fault.Invalid, "content_unsupported", "This version sends text only.").At("text")
+	}
+	return nil
+}
+
+func (b sendBody) message(key string) tasks.SendMessage {
+	m := tasks.SendMessage{
+		Key: key, Instance: b.Instance, To: b.To, Text: *b.Text, Priority: b.Priority,
+		ReplyTo: b.ReplyTo, Metadata: b.Metadata,
+	}
+	if b.SendAt != nil {
+		m.SendAt = *b.SendAt
+	}
+	if b.ExpiresAt != nil {
+		m.ExpiresAt = *b.ExpiresAt
+	}
+	return m
+}
+
+// accepted is the resource of a message at the moment it was accepted, so that
+// the same request gives the same answer however far the message has come.
+func accepted(m tasks.SendMessage, r outbox.Receipt) history.Message {
+	out := history.Message{
+		ID: r.ID, Instance: m.Instance, Chat: r.Chat, Direction: string(db.MessageDirectionOutbound), Status: r.Status,
+		Type: gateway.TypeText, Text: &m.Text, Priority: tasks.QueueOf(m.Priority),
+		Metadata: json.RawMessage("{}"), CreatedAt: r.CreatedAt.UTC(),
+	}
+	if len(m.Metadata) > 0 {
+		out.Metadata, _ = json.Marshal(m.Metadata) // it was encoded before
+	}
+	if id, err := uuid.Parse(m.ReplyTo); err == nil {
+		out.ReplyTo = &id
+	}
+	if !m.SendAt.IsZero() {
+		t := m.SendAt.UTC()
+		out.SendAt = &t
+	}
+	if !m.ExpiresAt.IsZero() {
+		t := m.ExpiresAt.UTC()
+		out.ExpiresAt = &t
+	}
+	return out
+}
+
+type messageInput struct {
+	ID string `path:"id" doc:"Id of the message"`
+}
+
+type messageOutput struct{ Body history.Message }
+
+func (s *server) getMessage(ctx context.Context, in *messageInput) (*struct{ Body history.Detail }, error) {
+	d, err := s.find(ctx, in.ID)
+	if err != nil {
+		return nil, s.fail(ctx, "path", err)
+	}
+	return &struct{ Body history.Detail }{d}, nil
+}
+
+// find returns a message that the request's key may see.
+func (s *server) find(ctx context.Context, text string) (history.Detail, error) {
+	id, err := uuid.Parse(text)
+	if err != nil {
+		return history.Detail{}, fault.New(fault.NotFound, "unknown_message", "There is no such message.")
+	}
+	d, err := s.History.Get(ctx, id)
+	if err != nil {
+		return d, err
+	}
+	return d, reach(ctx, d.Instance)
+}
+
+func (s *server) cancelMessage(ctx context.Context, in *messageInput) (*messageOutput, error) {
+	return s.change(ctx, in.ID, "Only a message that is not sent yet can be canceled.", db.New(s.Pool).CancelMessage)
+}
+
+func (s *server) retryMessage(ctx context.Context, in *messageInput) (*messageOutput, error) {
+	out, err := s.change(ctx, in.ID, "Only a message that failed, expired or is in doubt can be sent again.", db.New(s.Pool).RetryMessage)
+	if err == nil {
+		_ = db.New(s.Pool).WakeRelay(ctx) // a second later it would wake by itself
+	}
+	return out, err
+}
+
+// change moves a message to another status, if it is in one that allows it.
+func (s *server) change(ctx context.Context, text, otherwise string, do func(context.Context, uuid.UUID) (uuid.UUID, error)) (*messageOutput, error) {
+	d, err := s.find(ctx, text)
+	if err != nil {
+		return nil, s.fail(ctx, "path", err)
+	}
+	if _, err = do(ctx, d.ID); err != nil {
+		return nil, s.fail(ctx, "path", orMissing(err, fault.New(fault.Conflict, "wrong_status", otherwise)))
+	}
+	d, err = s.History.Get(ctx, d.ID)
+	if err != nil {
+		return nil, s.fail(ctx, "path", err)
+	}
+	return &messageOutput{d.Message}, nil
+}
+
+type listInput struct {
+	Instance  string    `query:"instance" doc:"Name of an instance"`
+	Chat      string    `query:"chat" doc:"JID or phone number"`
+	Direction string    `query:"direction" enum:"inbound,outbound"`
+	Status    string    `query:"status"`
+	Query     string    `query:"q" doc:"Words that the text has; a word matches its beginnings"`
+	Since     time.Time `query:"since" doc:"From this time on"`
+	Until     time.Time `query:"until" doc:"Before this time"`
+	Limit     int       `query:"limit" minimum:"1" maximum:"200" default:"50"`
+	Cursor    string    `query:"cursor" doc:"next_cursor of the page before"`
+}
+
+type page[T any] struct {
+	Data       []T     `json:"data"`
+	NextCursor *string `json:"next_cursor" doc:"Null on the last page"`
+}
+
+type pageOutput[T any] struct{ Body page[T] }
+
+func pageOf[T any](data []T, next string) *pageOutput[T] {
+	out := &pageOutput[T]{page[T]{Data: data}}
+	if data == nil {
+		out.Body.Data = []T{}
+	}
+	if next != "" {
+		out.Body.NextCursor = &next
+	}
+	return out
+}
+
+func (s *server) listMessages(ctx context.Context, in *listInput) (*pageOutput[history.Message], error) {
+	f := history.Filter{
+		Chat: in.Chat, Direction: in.Direction, Status: in.Status, Query: in.Query,
+		Since: in.Since, Until: in.Until, Limit: in.Limit, Cursor: in.Cursor,
+	}
+	if key := keyFrom(ctx); len(key.Instances) > 0 {
+		f.Instances = key.Instances
+	}
+	if in.Instance != "" {
+		if err := reach(ctx, in.Instance); err != nil {
+			return nil, s.fail(ctx, "query", err)
+		}
+		f.Instances = []string{in.Instance}
+	}
+	data, next, err := s.History.List(ctx, f)
+	if err != nil {
+		return nil, s.fail(ctx, "query", err)
+	}
+	return pageOf(data, next), nil
+}
+
+// brokenText returns the name of the first field of a JSON object that holds a
+// lone surrogate or bytes that are not UTF-8; encoding/json would quietly
+// replace them, and the message would not say what its author wrote.
+func brokenText(raw []byte) string {
+	if !broken(raw) {
+		return ""
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	if _, err := dec.Token(); err != nil {
+		return "text"
+	}
+	for dec.More() {
+		name, err := dec.Token()
+		var value json.RawMessage
+		if err != nil || dec.Decode(&value) != nil {
+			break
+		}
+		if field, ok := name.(string); ok && broken(value) {
+			return field
+		}
+	}
+	return "text"
+}

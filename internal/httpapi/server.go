@@ -1,0 +1,192 @@
+// Package httpapi is the door for applications and gateways: the public HTTP
+// API and the webhooks. It translates and decides nothing.
+package httpapi
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/msgorch/msgorch/internal/apikey"
+	"github.com/msgorch/msgorch/internal/history"
+	"github.com/msgorch/msgorch/internal/inbound"
+	"github.com/msgorch/msgorch/internal/secret"
+	"github.com/msgorch/msgorch/outbox"
+)
+
+// Config is what the API needs. All fields are required but the tokens and
+// Metrics.
+type Config struct {
+	Pool         *pgxpool.Pool
+	Outbox       *outbox.Outbox
+	Inbound      *inbound.Service
+	History      *history.Reader
+	Box          *secret.Box
+	Log          *slog.Logger
+	Version      string
+	MaxBodyBytes int64
+	APIToken     secret.Text // a key with every scope; empty: none
+	WebhookToken secret.Text // of instances that have none of their own; empty: those get 401
+	// AllowPrivateTargets lets gateways live on loopback and private addresses.
+	AllowPrivateTargets bool
+	// RedisPing tells whether Redis answers.
+	RedisPing func(context.Context) error
+	// Metrics, if set, counts requests.
+	Metrics prometheus.Registerer
+}
+
+type server struct {
+	Config
+	log *slog.Logger
+}
+
+// bodyTimeout is how long a client may take to send a body.
+const bodyTimeout = 30 * time.Second
+
+// New returns the API. Reading it from top to bottom is reading every route
+// there is.
+func New(c Config) http.Handler {
+	useProblems()
+	s := &server{Config: c, log: c.Log}
+	mux := http.NewServeMux()
+	api := humago.New(mux, describe(c.Version))
+	api.UseMiddleware(s.authenticate(api))
+
+	add(s, api, apikey.ScopeSend, http.MethodPost, "/v1/messages", "send-message", "Accept a message to send", s.sendMessage)
+	add(s, api, apikey.ScopeRead, http.MethodGet, "/v1/messages", "list-messages", "List messages, newest first", s.listMessages)
+	add(s, api, apikey.ScopeRead, http.MethodGet, "/v1/messages/{id}", "get-message", "A message with its history and attempts", s.getMessage)
+	add(s, api, apikey.ScopeSend, http.MethodPost, "/v1/messages/{id}/cancel", "cancel-message", "Cancel a message that is not sent yet", s.cancelMessage)
+	add(s, api, apikey.ScopeSend, http.MethodPost, "/v1/messages/{id}/retry", "retry-message", "Send again what failed", s.retryMessage)
+
+	add(s, api, apikey.ScopeRead, http.MethodGet, "/v1/instances", "list-instances", "List instances by name", s.listInstances)
+	add(s, api, apikey.ScopeManage, http.MethodPut, "/v1/instances/{instance}", "put-instance", "Make or change an instance", s.putInstance)
+	add(s, api, apikey.ScopeRead, http.MethodGet, "/v1/instances/{instance}", "get-instance", "An instance", s.getInstance)
+	add(s, api, apikey.ScopeManage, http.MethodDelete, "/v1/instances/{instance}", "delete-instance", "Delete an instance", s.deleteInstance)
+	add(s, api, apikey.ScopeManage, http.MethodPost, "/v1/instances/{instance}/pause", "pause-instance", "Stop sending for an instance", s.pauseInstance)
+	add(s, api, apikey.ScopeManage, http.MethodPost, "/v1/instances/{instance}/resume", "resume-instance", "Go on sending for an instance", s.resumeInstance)
+	add(s, api, apikey.ScopeRead, http.MethodGet, "/v1/instances/{instance}/chats", "list-chats", "Conversations, the one that moved last first", s.listChats)
+	add(s, api, apikey.ScopeRead, http.MethodGet, "/v1/instances/{instance}/chats/{jid}/messages", "list-chat-messages", "A conversation, newest first", s.listChatMessages)
+
+	add(s, api, webhookScope, http.MethodPost, "/webhooks/evolution/{instance}", "evolution-webhook", "An Evolution API event", s.evolutionWebhook)
+	add(s, api, webhookScope, http.MethodPost, "/webhooks/evolution/{instance}/{event}", "evolution-webhook-by-event", "An Evolution API event (webhookByEvents)", s.evolutionWebhook)
+	add(s, api, webhookScope, http.MethodPost, "/webhook", "webhook", "An Evolution API event whose body names the instance", s.evolutionWebhook)
+
+	add(s, api, openScope, http.MethodGet, "/livez", "livez", "The process is alive", s.livez)
+	add(s, api, openScope, http.MethodGet, "/readyz", "readyz", "Able to accept, with the state of each part", s.readyz)
+
+	mux.Handle("GET /docs", docs())
+	mux.Handle("GET /docs/", docs())
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		writeProblem(w, newProblem(http.StatusNotFound, "unknown_route", "There is nothing here. GET /docs shows what there is."))
+	})
+	return s.observe(s.recover(mux))
+}
+
+// Scopes of routes that no API key opens.
+const (
+	openScope    = ""        // anyone
+	webhookScope = "webhook" // a gateway with its own token
+)
+
+// scopeKey is where an operation keeps the scope it needs.
+const scopeKey = "scope"
+
+// add registers one operation.
+func add[I, O any](s *server, api huma.API, scope, method, path, id, summary string, h func(context.Context, *I) (*O, error)) {
+	op := huma.Operation{
+		OperationID: id, Method: method, Path: path, Summary: summary,
+		MaxBodyBytes:    s.MaxBodyBytes + 1, // huma refuses a body of exactly this size
+		BodyReadTimeout: bodyTimeout, Metadata: map[string]any{scopeKey: scope},
+		Errors: []int{http.StatusInternalServerError, http.StatusServiceUnavailable},
+	}
+	switch scope {
+	case openScope:
+		op.Tags = []string{"health"}
+	case webhookScope:
+		op.Tags = []string{"webhooks"}
+		op.Security = []map[string][]string{{"webhook": {}}}
+		op.Errors = append(op.Errors, http.StatusBadRequest, http.StatusUnauthorized, http.StatusRequestEntityTooLarge)
+	default:
+		op.Tags = []string{tagOf(path)}
+		op.Security = []map[string][]string{{"key": {scope}}}
+		op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity)
+	}
+	if method == http.MethodPost && path == "/v1/messages" {
+		op.DefaultStatus = http.StatusAccepted
+	}
+	if method == http.MethodPost && scope != "" && path != "/v1/messages" {
+		op.DefaultStatus = http.StatusOK
+	}
+	huma.Register(api, op, h)
+}
+
+// observe logs and counts each request.
+func (s *server) observe(next http.Handler) http.Handler {
+	requests := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "msgorch_http_request_duration_seconds", Help: "Time that requests took, by route and status.",
+		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .5, 2},
+	}, []string{"route", "status"})
+	if s.Metrics != nil {
+		s.Metrics.MustRegister(requests)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		rec := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
+		next.ServeHTTP(rec, r)
+		took := time.Since(start)
+		route := r.Pattern
+		if route == "" {
+			route = "none"
+		}
+		requests.WithLabelValues(route, statusClass(rec.status)).Observe(took.Seconds())
+		if s.log.Enabled(r.Context(), slog.LevelDebug) {
+			s.log.LogAttrs(r.Context(), slog.LevelDebug, "request.done",
+				slog.String("route", route), slog.Int("status", rec.status), slog.Duration("took", took))
+		}
+	})
+}
+
+// recover answers 500 when a handler panics, and says so in the log.
+func (s *server) recover(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			p := recover()
+			if p == nil {
+				return
+			}
+			if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
+				panic(p)
+			}
+			s.log.LogAttrs(r.Context(), slog.LevelError, "request.panicked",
+				slog.String("route", r.Pattern), slog.Any("error", p), slog.String("stack", string(debug.Stack())))
+			writeProblem(w, newProblem(http.StatusInternalServerError, "internal", "Something went wrong on our side."))
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// statusRecorder remembers the status that was written.
+type statusRecorder struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (r *statusRecorder) WriteHeader(status int) {
+	r.status = status
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (r *statusRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+func statusClass(status int) string {
+	return string(rune('0'+status/100)) + "xx"
+}
