@@ -74,9 +74,9 @@ func New(c Config) http.Handler {
 	add(s, api, apikey.ScopeRead, http.MethodGet, "/v1/instances/{instance}/chats", "list-chats", "Conversations, the one that moved last first", s.listChats)
 	add(s, api, apikey.ScopeRead, http.MethodGet, "/v1/instances/{instance}/chats/{jid}/messages", "list-chat-messages", "A conversation, newest first", s.listChatMessages)
 
-	add(s, api, webhookScope, http.MethodPost, "/webhooks/evolution/{instance}", "evolution-webhook", "An Evolution API event", s.evolutionWebhook)
-	add(s, api, webhookScope, http.MethodPost, "/webhooks/evolution/{instance}/{event}", "evolution-webhook-by-event", "An Evolution API event (webhookByEvents)", s.evolutionWebhook)
-	add(s, api, webhookScope, http.MethodPost, "/webhook", "webhook", "An Evolution API event whose body names the instance", s.evolutionWebhook)
+	add(s, api, webhookScope, http.MethodPost, "/webhooks/evolution/{instance}", "evolution-webhook", "An Evolution API event", s.webhookOfInstance)
+	add(s, api, webhookScope, http.MethodPost, "/webhooks/evolution/{instance}/{event}", "evolution-webhook-by-event", "An Evolution API event (webhookByEvents)", s.webhookOfEvent)
+	add(s, api, webhookScope, http.MethodPost, "/webhook", "webhook", "An Evolution API event whose body names the instance", s.webhookOfAny)
 
 	add(s, api, openScope, http.MethodGet, "/livez", "livez", "The process is alive", s.livez)
 	add(s, api, openScope, http.MethodGet, "/readyz", "readyz", "Able to accept, with the state of each part", s.readyz)
@@ -111,6 +111,7 @@ func add[I, O any](s *server, api huma.API, scope, method, path, id, summary str
 		op.Tags = []string{"health"}
 	case webhookScope:
 		op.Tags = []string{"webhooks"}
+		op.SkipValidateBody = true // the room judges it, and keeps what it cannot use
 		op.Security = []map[string][]string{{"webhook": {}}}
 		op.Errors = append(op.Errors, http.StatusBadRequest, http.StatusUnauthorized, http.StatusRequestEntityTooLarge)
 	default:
@@ -125,6 +126,9 @@ func add[I, O any](s *server, api huma.API, scope, method, path, id, summary str
 		op.DefaultStatus = http.StatusOK
 	}
 	huma.Register(api, op, h)
+	if scope == webhookScope { // huma takes a raw body for a string
+		api.OpenAPI().Paths[path].Post.RequestBody.Content["application/json"].Schema = &huma.Schema{Type: huma.TypeObject}
+	}
 }
 
 // observe logs and counts each request.

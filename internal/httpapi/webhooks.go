@@ -18,11 +18,22 @@ import (
 // speaks as it does.
 const evolution = "evolution"
 
-type webhookInput struct {
-	Instance      string `path:"instance" doc:"Name of the instance"`
-	Event         string `path:"event" doc:"Name of the event; the body's counts"`
+// Webhook is what every route of a webhook takes. It is exported because huma
+// does not look into embedded structs that are not.
+type Webhook struct {
 	Authorization string `header:"Authorization" doc:"Bearer and the instance's webhook token"`
 	RawBody       []byte `contentType:"application/json"`
+}
+
+type instanceWebhook struct {
+	Instance string `path:"instance" doc:"Name of the instance"`
+	Webhook
+}
+
+type eventWebhook struct {
+	Instance string `path:"instance" doc:"Name of the instance"`
+	Event    string `path:"event" doc:"Name of the event; the body's counts"`
+	Webhook
 }
 
 type webhookOutput struct {
@@ -32,10 +43,23 @@ type webhookOutput struct {
 	}
 }
 
+func (s *server) webhookOfInstance(ctx context.Context, in *instanceWebhook) (*webhookOutput, error) {
+	return s.evolutionWebhook(ctx, in.Instance, in.Webhook)
+}
+
+func (s *server) webhookOfEvent(ctx context.Context, in *eventWebhook) (*webhookOutput, error) {
+	return s.evolutionWebhook(ctx, in.Instance, in.Webhook)
+}
+
+func (s *server) webhookOfAny(ctx context.Context, in *Webhook) (*webhookOutput, error) {
+	return s.evolutionWebhook(ctx, "", *in)
+}
+
 // evolutionWebhook makes an event durable. A gateway gives up for good on most
-// 4xx, so those are only for what no retry can mend.
-func (s *server) evolutionWebhook(ctx context.Context, in *webhookInput) (*webhookOutput, error) {
-	i, e, err := s.receive(ctx, in)
+// 4xx, so those are only for what no retry can mend. Where the URL names no
+// instance, the body does.
+func (s *server) evolutionWebhook(ctx context.Context, name string, in Webhook) (*webhookOutput, error) {
+	i, e, err := s.receive(ctx, name, in)
 	if err != nil {
 		return nil, s.failWebhook(ctx, err)
 	}
@@ -50,8 +74,7 @@ func (s *server) evolutionWebhook(ctx context.Context, in *webhookInput) (*webho
 
 // receive finds out whose event this is, and that its sender may say so. Where
 // the URL names the instance, nothing of the body is looked at before that.
-func (s *server) receive(ctx context.Context, in *webhookInput) (i db.Instance, e gateway.Envelope, err error) {
-	name := in.Instance
+func (s *server) receive(ctx context.Context, name string, in Webhook) (i db.Instance, e gateway.Envelope, err error) {
 	if name != "" {
 		if i, err = s.gatewayOf(ctx, name, bearer(in.Authorization)); err != nil {
 			return i, e, err
