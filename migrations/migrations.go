@@ -98,7 +98,7 @@ func with(ctx context.Context, databaseURL string, do func(*migrate.Migrate) err
 		return errors.New("DATABASE_URL is not a PostgreSQL URL; example: postgres://user:password@host:5432/msgorch")
 	}
 	conn := stdlib.OpenDB(*cfg)
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	if err := conn.PingContext(ctx); err != nil {
 		return fmt.Errorf("reach PostgreSQL: %w", err)
 	}

@@ -116,10 +116,10 @@ func (o *Outbox) Accept(ctx context.Context, m tasks.SendMessage) (Receipt, erro
 // that commits, and the workers are woken at that moment. When it returns an
 // error the transaction is still usable, unless PostgreSQL itself failed.
 func (o *Outbox) SendTx(ctx context.Context, tx pgx.Tx, m tasks.SendMessage) (Receipt, error) {
-	if err := check(m, time.Now()); err != nil {
-		return Receipt{}, err
-	}
 	q := db.New(tx)
+	if err := check(m, time.Now()); err != nil {
+		return late(ctx, q, m, err)
+	}
 	a, err := store(ctx, q, uuid.Nil, []tasks.SendMessage{m})
 	if err != nil {
 		return Receipt{}, away(err)
@@ -148,7 +148,8 @@ func (o *Outbox) Store(ctx context.Context, m tasks.SendMessage) (Receipt, error
 
 func (o *Outbox) accept(ctx context.Context, m tasks.SendMessage) (accepted, error) {
 	if err := check(m, time.Now()); err != nil {
-		return accepted{}, err
+		r, err := late(ctx, db.New(o.pool), m, err)
+		return accepted{receipt: r}, err
 	}
 	a, err := o.accepts.Do(ctx, m)
 	if err != nil {

@@ -7,9 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/msgorch/msgorch/db"
 	"github.com/msgorch/msgorch/internal/fault"
@@ -45,6 +48,27 @@ func check(m tasks.SendMessage, now time.Time) error {
 	return nil
 }
 
+// late answers for a message that check refused: a caller that repeats a
+// request gets its answer even when the times in it have passed since.
+func late(ctx context.Context, q *db.Queries, m tasks.SendMessage, refused error) (Receipt, error) {
+	if m.Key == "" || fault.Of(refused).Code != "invalid_time" || m.Validate() != nil {
+		return Receipt{}, refused
+	}
+	chat, err := tasks.ChatOf(m.To)
+	if err != nil {
+		return Receipt{}, refused
+	}
+	_, hash, err := encode(m, chat)
+	if err != nil {
+		return Receipt{}, err
+	}
+	r, err := replay(ctx, q, m, hash)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Receipt{}, refused
+	}
+	return r, away(err)
+}
+
 // invalid turns a payload's own complaint into a classified failure.
 func invalid(err error) error {
 	if err == nil {
@@ -58,6 +82,11 @@ func invalid(err error) error {
 
 // away classifies what PostgreSQL said.
 func away(err error) error {
+	// Class 22 is a data exception: no retry can mend the data.
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && strings.HasPrefix(pg.Code, "22") {
+		return fault.New(fault.Invalid, "invalid_message", "The message holds what PostgreSQL cannot store.").
+			Because(errors.Join(tasks.ErrInvalid, err))
+	}
 	if err == nil || !db.Away(err) {
 		return err
 	}

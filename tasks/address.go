@@ -35,7 +35,7 @@ func chatOfJID(user, server string) (string, error) {
 	case personServer, lidServer:
 		ok = len(user) >= 5 && len(user) <= 20 && allDigits(user)
 	case groupServer: // old groups are "creator-time", new ones a number
-		ok = len(user) >= 5 && len(user) <= 40 && allDigits(strings.Replace(user, "-", "", 1)) && user[0] != '-'
+		ok = len(user) >= 5 && len(user) <= 40 && allDigits(strings.Replace(user, "-", "", 1)) && strings.Trim(user, "-") == user
 	}
 	if !ok {
 		return "", &InvalidError{"to", "invalid_jid", "must be a JID such as 5215550000001@s.whatsapp.net, …@g.us or …@lid"}

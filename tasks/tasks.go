@@ -62,7 +62,7 @@ type InvalidError struct {
 func (e *InvalidError) Error() string { return fmt.Sprintf("%s: %s", e.Field, e.Reason) }
 
 // Is makes errors.Is(err, ErrInvalid) true.
-func (e *InvalidError) Is(target error) bool { return target == ErrInvalid } //nolint:errorlint // Is compares identity
+func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
 
 // New makes the task that carries p, for the caller's own client. Options given
 // here win over the payload's.

@@ -39,7 +39,7 @@ import (
 )
 
 // version is set when a release is built.
-var version = "dev" //nolint:gochecknoglobals // the linker sets it
+var version = "dev"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -98,7 +98,7 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 		Redis: cfg.Redis, Metrics: metrics, Log: log, Token: cfg.AdminToken,
 		LogLevel: levels.String, SetLogLevel: setLogLevel(pool, levels),
 	})
-	defer operator.Close()
+	defer func() { _ = operator.Close() }()
 	public := httpapi.New(httpapi.Config{
 		Pool: pool, Outbox: out, Inbound: in, History: history.New(pool), Box: box, Log: log, Version: version,
 		MaxBodyBytes: cfg.MaxBodyBytes, APIToken: cfg.APIToken, WebhookToken: cfg.WebhookToken,

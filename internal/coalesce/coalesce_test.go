@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,7 +21,7 @@ func options(width, most int) coalesce.Options {
 	return coalesce.Options{Width: width, Max: most, Timeout: time.Minute, Split: func(err error) bool { return errors.Is(err, errBad) }}
 }
 
-var errBad = errors.New("bad item") //nolint:gochecknoglobals // a sentinel
+var errBad = errors.New("bad item")
 
 func TestWhoComesAloneIsServedAlone(t *testing.T) {
 	t.Parallel()
@@ -84,10 +85,8 @@ func TestOneBadItemDoesNotFailItsNeighbours(t *testing.T) {
 	hold := make(chan struct{})
 	g := coalesce.New(options(1, 10), func(_ context.Context, batch []int) ([]int, error) {
 		<-hold
-		for _, n := range batch {
-			if n == 3 {
-				return nil, errBad
-			}
+		if slices.Contains(batch, 3) {
+			return nil, errBad
 		}
 		return batch, nil
 	})

@@ -128,7 +128,7 @@ func (c Config) putLogLevel(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
 		return
 	}
-	c.Log.LogAttrs(r.Context(), slog.LevelInfo, "log_level.changed", slog.String("level", in.Level))
+	c.Log.LogAttrs(r.Context(), slog.LevelInfo, "log_level.changed", slog.String("directives", in.Level))
 	writeLevel(w, http.StatusOK, in.Level)
 }
 

@@ -267,7 +267,9 @@ func TestTwoWorkersShareAThousandMessagesAndSendNoneTwice(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	eventually(t, "all are sent", func() bool { return len(s.gateway.Sent()) >= messages && len(s.list("/v1/messages?status=queued")) == 0 })
+	eventually(t, "all are sent", func() bool {
+		return len(s.gateway.Sent()) >= messages && len(s.list("/v1/messages?status=queued")) == 0
+	})
 	times := map[string]int{}
 	for _, sent := range s.gateway.Sent() {
 		times[sent.Text]++

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -50,7 +51,7 @@ func build() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	out, err := exec.Command("go", "build", "-o", dir+string(filepath.Separator), "../../cmd/api", "../../cmd/worker").CombinedOutput() //nolint:noctx // ends by itself
+	out, err := exec.Command("go", "build", "-o", dir+string(filepath.Separator), "../../cmd/api", "../../cmd/worker").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build: %w: %s", err, out)
 	}
@@ -216,9 +217,7 @@ func request(tb testing.TB, method, url string, body any, headers http.Header) (
 		tb.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/json")
-	for name, values := range headers {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, headers)
 	resp, err := http.DefaultClient.Do(req) //nolint:forbidigo // a test's own calls
 	if err != nil {
 		tb.Fatalf("%s %s: %v", method, url, err)
@@ -276,7 +275,7 @@ func run(tb testing.TB, name string, env []string) *process {
 		tb.Fatal(err)
 	}
 	p := &process{tb: tb, name: name, addr: map[string]string{}, done: make(chan struct{}), more: make(chan struct{})}
-	p.cmd = exec.Command(filepath.Join(dir, name)) //nolint:noctx // the test stops it
+	p.cmd = exec.Command(filepath.Join(dir, name))
 	p.cmd.Env, p.cmd.Dir = env, tb.TempDir()
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {

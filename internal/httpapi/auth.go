@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"net/http"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -50,14 +49,13 @@ func (s *server) keyOf(ctx context.Context, authorization string) (apikey.Key, e
 // refuse answers from a middleware, as huma answers from a handler.
 func (s *server) refuse(api huma.API, ctx huma.Context, err error) {
 	answer := s.fail(ctx.Context(), "header", err)
-	p := newProblem(http.StatusInternalServerError, "internal", "Something went wrong on our side.")
 	if h, ok := answer.(huma.HeadersError); ok { //nolint:errorlint // fail returns it unwrapped
 		for name, values := range h.GetHeaders() {
 			ctx.SetHeader(name, values[0])
 		}
 	}
 	f := fault.Of(err)
-	p = newProblem(statusOf(f.Kind), f.Code, f.Detail)
+	p := newProblem(statusOf(f.Kind), f.Code, f.Detail)
 	ctx.SetHeader("Content-Type", p.ContentType(""))
 	ctx.SetStatus(p.Status)
 	_ = api.Marshal(ctx.BodyWriter(), "application/json", p) // the client may be gone

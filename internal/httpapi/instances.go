@@ -180,13 +180,14 @@ func (s *server) deleteInstance(ctx context.Context, in *instanceInput) (*struct
 func (s *server) listInstances(ctx context.Context, in *struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
 	Cursor string `query:"cursor" doc:"next_cursor of the page before"`
-}) (*pageOutput[instance], error) {
+},
+) (*pageOutput[instance], error) {
 	names := keyFrom(ctx).Instances
 	if names == nil {
 		names = []string{}
 	}
 	rows, err := db.New(s.Pool).ListInstances(ctx, db.ListInstancesParams{
-		AfterName: in.Cursor, Names: names, MaxRows: int32(in.Limit) + 1, //nolint:gosec // at most 200
+		AfterName: in.Cursor, Names: names, MaxRows: int32(in.Limit) + 1,
 	})
 	if err != nil {
 		return nil, s.fail(ctx, "query", orMissing(err, nil))
@@ -207,7 +208,8 @@ func (s *server) listChats(ctx context.Context, in *struct {
 	Instance string `path:"instance" doc:"Name of the instance"`
 	Limit    int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
 	Cursor   string `query:"cursor" doc:"next_cursor of the page before"`
-}) (*pageOutput[history.Chat], error) {
+},
+) (*pageOutput[history.Chat], error) {
 	if err := reach(ctx, in.Instance); err != nil {
 		return nil, s.fail(ctx, "path", err)
 	}
@@ -228,7 +230,8 @@ func (s *server) listChatMessages(ctx context.Context, in *struct {
 	Until     time.Time `query:"until" doc:"Before this time"`
 	Limit     int       `query:"limit" minimum:"1" maximum:"200" default:"50"`
 	Cursor    string    `query:"cursor" doc:"next_cursor of the page before"`
-}) (*pageOutput[history.Message], error) {
+},
+) (*pageOutput[history.Message], error) {
 	if err := reach(ctx, in.Instance); err != nil {
 		return nil, s.fail(ctx, "path", err)
 	}

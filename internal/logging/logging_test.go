@@ -2,7 +2,6 @@ package logging_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -267,7 +266,7 @@ func TestLevelsMayBeChangedAndReadAtOnce(t *testing.T) {
 
 //nolint:paralleltest // AllocsPerRun counts what other tests allocate, too
 func TestDisabledCallAllocatesNothing(t *testing.T) {
-	ctx := context.Background()
+	ctx := t.Context()
 	log, levels, _ := newLogger(t, "info,worker=warn")
 	worker := logging.Component(log, "worker.sweeper").With("task_id", "t1")
 	if err := levels.Set("debug,worker=warn"); err != nil {
@@ -284,7 +283,7 @@ func TestDisabledCallAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkDisabledCall(b *testing.B) {
-	ctx := context.Background()
+	ctx := b.Context()
 	log, _, _ := newLogger(b, "info,worker=warn,asynq=warn,db=trace")
 	worker := logging.Component(log, "worker.sweeper")
 	b.ReportAllocs()

@@ -45,14 +45,16 @@ func (s *Service) lane(ctx context.Context, h head, solo uuid.UUID) (err error) 
 
 // attempt sends one claimed message and records what came of it. goesOn is
 // false when the chat must wait: for a retry, or for its instance.
-func (s *Service) attempt(ctx context.Context, h head, hasTask bool) (verdict error, goesOn bool) { //nolint:revive // the error is an outcome, not a failure of attempt
+func (s *Service) attempt(ctx context.Context, h head, hasTask bool) (verdict error, goesOn bool) {
 	if h.ExpiresAt != nil && h.ExpiresAt.Before(time.Now()) {
-		s.record(ctx, settlement{head: h, status: db.MessageStatusExpired, unsent: true,
-			answer: gateway.Answer{Code: "expired", Reason: "It was not sent before it expired."}})
+		s.record(ctx, settlement{
+			head: h, status: db.MessageStatusExpired, unsent: true,
+			answer: gateway.Answer{Code: "expired", Reason: "It was not sent before it expired."},
+		})
 		return nil, true
 	}
-	release, err := s.acquire(ctx, h.InstanceID)
-	if err != nil {
+	release, ok := s.acquire(ctx, h.InstanceID)
+	if !ok {
 		s.record(ctx, settlement{head: h, status: db.MessageStatusQueued, refund: true, unsent: true})
 		return nil, false
 	}
@@ -191,19 +193,19 @@ func (s *Service) stopping() bool {
 
 // acquire takes one of the instance's places on the way to its gateway, so that
 // one slow gateway never takes the places of others.
-func (s *Service) acquire(ctx context.Context, instance int64) (release func(), err error) {
+func (s *Service) acquire(ctx context.Context, instance int64) (release func(), ok bool) {
 	s.mu.Lock()
-	slots, ok := s.slots[instance]
-	if !ok {
+	slots := s.slots[instance]
+	if slots == nil {
 		slots = make(chan struct{}, s.c.PerInstance)
 		s.slots[instance] = slots
 	}
 	s.mu.Unlock()
 	select {
 	case slots <- struct{}{}:
-		return func() { <-slots }, nil
+		return func() { <-slots }, true
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, false
 	}
 }
 

@@ -94,7 +94,7 @@ func (s *Service) afterSettling(ctx context.Context, st settlement, done settled
 func (s *Service) settleBatch(ctx context.Context, batch []settlement) ([]settled, error) {
 	var p db.SettleAttemptsParams
 	for _, st := range batch {
-		status, refund := int32(st.answer.HTTPStatus), int32(0) //nolint:gosec // an HTTP status
+		status, refund := int32(st.answer.HTTPStatus), int32(0)
 		if st.unsent {
 			status = -1
 		}
@@ -112,7 +112,7 @@ func (s *Service) settleBatch(ctx context.Context, batch []settlement) ([]settle
 		p.Reasons = append(p.Reasons, st.answer.Reason)
 		p.HttpStatuses = append(p.HttpStatuses, status)
 		p.StartedAts = append(p.StartedAts, st.started)
-		p.Durations = append(p.Durations, int32(st.took.Milliseconds())) //nolint:gosec // bounded by gatewayTimeout
+		p.Durations = append(p.Durations, int32(st.took.Milliseconds()))
 	}
 	rows, err := db.New(s.c.Pool).SettleAttempts(ctx, p)
 	if len(batch) == 1 && db.Violates(err, "messages_gateway_message_key") {

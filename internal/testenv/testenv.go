@@ -143,7 +143,7 @@ func withAdmin(tb testing.TB, fn func(context.Context, *pgx.Conn)) {
 	if err != nil {
 		tb.Fatalf("reach PostgreSQL: %v", err)
 	}
-	defer conn.Close(ctx)
+	defer func() { _ = conn.Close(ctx) }()
 	fn(ctx, conn)
 }
 

@@ -54,6 +54,7 @@ func FuzzDecode(f *testing.F) {
 
 // seed passes on the whole corpus with the event each body names.
 func seed(tb testing.TB, add func(event string, body []byte)) {
+	tb.Helper()
 	for _, folder := range []string{"evolution", "hostile"} {
 		for _, path := range glob(tb, folder) {
 			body := read(tb, path)

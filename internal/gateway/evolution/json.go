@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"iter"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -152,9 +153,9 @@ func objectOf(raw json.RawMessage) object {
 // get returns the last member of exactly that name, or nil. The last one wins
 // as it does in encoding/json and in jsonb.
 func (o object) get(name string) json.RawMessage {
-	for i := len(o) - 1; i >= 0; i-- {
-		if string(o[i].name) == name {
-			return o[i].value
+	for _, m := range slices.Backward(o) {
+		if string(m.name) == name {
+			return m.value
 		}
 	}
 	return nil

@@ -152,7 +152,7 @@ func (r reply) unspoken() verdict {
 
 // retryAfter returns the wait that was asked for: by Graph, or by the header of
 // an answer that has one.
-func (r reply) retryAfter(code string, header http.Header) time.Duration {
+func (r reply) retryAfter(header http.Header) time.Duration {
 	const longest = time.Hour
 	if r.graph != nil {
 		return r.graph.wait()

@@ -73,7 +73,7 @@ func (s *Sender) Send(ctx context.Context, to gateway.Account, m gateway.Outgoin
 		return gateway.Answer{Outcome: gateway.Accepted, MessageID: r.messageID, HTTPStatus: r.status}
 	}
 	answer := v.answer(r.verdict(m.To), r.status, r.words)
-	answer.RetryAfter = r.retryAfter(answer.Code, response.Header)
+	answer.RetryAfter = r.retryAfter(response.Header)
 	return answer
 }
 

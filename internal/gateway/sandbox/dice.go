@@ -18,7 +18,7 @@ type dice struct {
 }
 
 func newDice(seed int64) *dice {
-	return &dice{rng: rand.New(rand.NewPCG(uint64(seed), 0))} //nolint:gosec // any bits make a seed
+	return &dice{rng: rand.New(rand.NewPCG(uint64(seed), 0))}
 }
 
 // roll returns a number in [0,1).
