@@ -8,6 +8,10 @@ import (
 	"testing"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/msgorch/msgorch/db"
+	"github.com/msgorch/msgorch/internal/apikey"
+	"github.com/msgorch/msgorch/internal/testenv"
 )
 
 // flush has Redis forget everything that this test told it.
@@ -46,4 +50,14 @@ func metric(tb testing.TB, base, name string) float64 {
 		}
 	}
 	return 0
+}
+
+// makeKey makes an API key and returns its token.
+func makeKey(tb testing.TB, s *system, scopes, instances []string) string {
+	tb.Helper()
+	_, token, err := apikey.Create(tb.Context(), db.New(testenv.PoolOn(tb, s.database)), apikey.Key{Name: "test", Scopes: scopes, Instances: instances})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return token.Reveal()
 }
