@@ -1,0 +1,214 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/urfave/cli/v3"
+
+	"github.com/msgorch/msgorch/db"
+	"github.com/msgorch/msgorch/internal/apikey"
+	"github.com/msgorch/msgorch/internal/config"
+	"github.com/msgorch/msgorch/internal/outbound"
+	"github.com/msgorch/msgorch/internal/secret"
+	"github.com/msgorch/msgorch/tasks"
+)
+
+// Gateways, as instances name them.
+const (
+	gatewayEvolution = "evolution"
+	gatewayCloud     = "cloud"
+	gatewaySandbox   = "sandbox"
+)
+
+// credentialVariable is where a credential may stand instead of in a file.
+const credentialVariable = "MSGORCH_CREDENTIAL" //nolint:gosec // its name, not its value
+
+func (a *app) putInstanceCommand() *cli.Command {
+	return &cli.Command{
+		Name: "put", Usage: "make or change one; what is not named stays as it is", ArgsUsage: "NAME", Action: a.putInstance,
+		Description: "Secrets are read from files, - being standard input, and never from arguments, which\n" +
+			"everybody on this machine can see. A credential may also be in " + credentialVariable + ".",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "gateway", Usage: "`KIND` of gateway: evolution (for a new one, if not named) or sandbox"},
+			&cli.StringFlag{Name: "base-url", Usage: "`URL` of the gateway; a new one has EVOLUTION_BASE_URL, or SANDBOX_ADDR"},
+			&cli.StringFlag{Name: "credential-file", Usage: "`FILE` with what the gateway wants to see: Evolution's API key", TakesFile: true},
+			&cli.StringFlag{Name: "webhook-token-file", Usage: "`FILE` with the bearer token that its webhooks carry", TakesFile: true},
+			&cli.Int32Flag{Name: "rate-per-minute", Usage: "at most `N` messages a minute; stored, this version does not limit by it yet", Validator: checkRate},
+		},
+	}
+}
+
+func (a *app) putInstance(ctx context.Context, c *cli.Command) error {
+	args, err := arguments(c, "NAME")
+	if err != nil {
+		return err
+	}
+	name := args[0]
+	if err := tasks.CheckInstance(name); err != nil {
+		return err
+	}
+	secrets, err := a.readSecrets(c)
+	if err != nil {
+		return err
+	}
+	var required []string
+	if secrets.credential != "" {
+		required = append(required, "SECRET_KEY")
+	}
+	cfg, pool, err := a.open(ctx, required...)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	q := db.New(pool)
+	before, err := q.InstanceByName(ctx, name)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return fmt.Errorf("find instance: %w", err)
+	}
+	p, err := putParams(c, cfg, before, name)
+	if err != nil {
+		return err
+	}
+	if err := secrets.seal(&p, cfg.SecretKey); err != nil {
+		return err
+	}
+	row, err := q.PutInstance(ctx, p)
+	if err != nil {
+		return fmt.Errorf("put instance: %w", err)
+	}
+	if err := q.WakeRelay(ctx); err != nil { // messages may have waited for what is mended now
+		return fmt.Errorf("wake the workers: %w", err)
+	}
+	return a.printInstance(instanceOf(row.Instance))
+}
+
+func checkRate(n int32) error {
+	const most = 100_000
+	if n < 1 || n > most {
+		return fmt.Errorf("must be from 1 to %d", most)
+	}
+	return nil
+}
+
+// putParams takes from the command what it names and from before, which is zero
+// for a new instance, what it does not.
+func putParams(c *cli.Command, cfg config.Config, before db.Instance, name string) (db.PutInstanceParams, error) {
+	p := db.PutInstanceParams{Name: name, Gateway: before.Gateway, BaseUrl: before.BaseUrl}
+	if p.Gateway == "" {
+		p.Gateway = gatewayEvolution
+	}
+	if c.IsSet("gateway") {
+		p.Gateway = c.String("gateway")
+	}
+	switch p.Gateway {
+	case gatewayEvolution, gatewaySandbox:
+	case gatewayCloud:
+		return p, errors.New("this version does not offer the gateway cloud yet; use evolution or sandbox")
+	default:
+		return p, wrongUsage(c, errors.New("--gateway must be evolution or sandbox"))
+	}
+	if c.IsSet("base-url") {
+		u, err := checkBaseURL(c.String("base-url"))
+		if err != nil {
+			return p, wrongUsage(c, fmt.Errorf("--base-url %w", err))
+		}
+		p.BaseUrl = u
+	}
+	if p.BaseUrl == "" && p.Gateway == gatewaySandbox {
+		p.BaseUrl = "http://" + reachable(cfg.SandboxAddr)
+	}
+	if c.IsSet("rate-per-minute") {
+		p.RatePerMinute = new(c.Int32("rate-per-minute"))
+	}
+	return p, nil
+}
+
+// checkBaseURL drops trailing slashes. Its errors quote nothing, as people put
+// passwords in URLs.
+func checkBaseURL(s string) (string, error) {
+	u, err := url.Parse(s)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" {
+		return "", errors.New("must be a URL such as https://evolution.example")
+	}
+	if u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
+		return "", errors.New("must have no user, password, query or fragment; the credential goes into --credential-file")
+	}
+	return strings.TrimRight(s, "/"), nil
+}
+
+// secrets are what an instance keeps and never shows; empty: not given.
+type secrets struct {
+	credential, webhookToken secret.Text
+}
+
+func (a *app) readSecrets(c *cli.Command) (s secrets, err error) {
+	if c.String("credential-file") == "-" && c.String("webhook-token-file") == "-" {
+		return s, wrongUsage(c, errors.New("only one secret can be read from standard input"))
+	}
+	if s.credential, err = a.readSecret(c, "credential-file"); err != nil {
+		return s, err
+	}
+	if s.credential == "" {
+		getenv, err := a.environ()
+		if err != nil {
+			return s, err
+		}
+		s.credential = secret.Text(strings.TrimSpace(getenv(credentialVariable)))
+	}
+	if s.webhookToken, err = a.readSecret(c, "webhook-token-file"); err != nil {
+		return s, err
+	}
+	const least = 16 // as for WEBHOOK_TOKEN
+	if s.webhookToken != "" && utf8.RuneCountInString(s.webhookToken.Reveal()) < least {
+		return s, fmt.Errorf("the webhook token must have at least %d characters; make one with: openssl rand -base64 32", least)
+	}
+	return s, nil
+}
+
+// readSecret reads the file that a flag names, without the white space around
+// it.
+func (a *app) readSecret(c *cli.Command, flag string) (secret.Text, error) {
+	name := c.String(flag)
+	var text []byte
+	var err error
+	switch name {
+	case "":
+		return "", nil
+	case "-":
+		text, err = io.ReadAll(a.stdin)
+	default:
+		text, err = os.ReadFile(name) //nolint:gosec // the operator names the file
+	}
+	if err != nil {
+		return "", fmt.Errorf("--%s: %w", flag, err)
+	}
+	s := strings.TrimSpace(string(text))
+	if s == "" {
+		return "", fmt.Errorf("--%s: there is nothing in it", flag)
+	}
+	return secret.Text(s), nil
+}
+
+// seal puts the secrets into p as they are stored.
+func (s secrets) seal(p *db.PutInstanceParams, secretKey []byte) error {
+	if s.webhookToken != "" {
+		p.WebhookTokenHash = apikey.Hash(s.webhookToken.Reveal())
+	}
+	if s.credential == "" {
+		return nil
+	}
+	box, err := secret.NewBox(secretKey)
+	if err != nil {
+		return err
+	}
+	p.Credential, err = box.Seal(outbound.CredentialContext(p.Name), s.credential)
+	return err
+}

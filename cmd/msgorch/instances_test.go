@@ -1,0 +1,154 @@
+package main
+
+import (
+	"encoding/base64"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/msgorch/msgorch/db"
+	"github.com/msgorch/msgorch/internal/apikey"
+	"github.com/msgorch/msgorch/internal/outbound"
+	"github.com/msgorch/msgorch/internal/secret"
+	"github.com/msgorch/msgorch/internal/testenv"
+)
+
+const testKey = "0123456789abcdef0123456789abcdef"
+
+// withKey is servers with a SECRET_KEY.
+func withKey(t *testing.T) environment {
+	t.Helper()
+	return servers(t).and("SECRET_KEY", base64.StdEncoding.EncodeToString([]byte(testKey)))
+}
+
+func (e environment) instance(t *testing.T, name string) db.Instance {
+	t.Helper()
+	i, err := db.New(testenv.PoolOn(t, e["DATABASE_URL"])).InstanceByName(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+func TestSecretsAreSealedAndNeverShown(t *testing.T) {
+	t.Parallel()
+	env := withKey(t)
+	file := filepath.Join(t.TempDir(), "webhook-token")
+	if err := os.WriteFile(file, []byte("hunter2-of-the-webhook\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var seen strings.Builder
+	see := func(r result) result { seen.WriteString(r.stdout + r.stderr); return r }
+
+	see(env.feed(t, " hunter2 \n", "instances", "put", "sales", "--base-url", "https://evolution.example/", "--credential-file", "-",
+		"--webhook-token-file", file, "--rate-per-minute", "20").want(t, exitOK))
+	see(env.run(t, "instances", "list").want(t, exitOK))
+	got := as[instance](t, see(env.run(t, "instances", "show", "sales", "-o", "json").want(t, exitOK)))
+	want := instance{
+		Name: "sales", Gateway: "evolution", BaseURL: new("https://evolution.example"),
+		HasCredential: true, HasWebhookToken: true, RatePerMinute: new(int32(20)), Connection: "unknown",
+	}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(instance{}, "CreatedAt", "UpdatedAt")); diff != "" {
+		t.Errorf("instance (-want +got):\n%s", diff)
+	}
+	if strings.Contains(seen.String(), "hunter2") {
+		t.Errorf("a secret is shown:\n%s", seen.String())
+	}
+
+	row := env.instance(t, "sales")
+	box, err := secret.NewBox([]byte(testKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	credential, err := box.Open(outbound.CredentialContext("sales"), row.Credential)
+	if err != nil || credential.Reveal() != "hunter2" {
+		t.Errorf("the workers read the credential %q, %v", credential.Reveal(), err)
+	}
+	if !apikey.HashEqual("hunter2-of-the-webhook", row.WebhookTokenHash) {
+		t.Error("the webhook token is not accepted")
+	}
+}
+
+func TestPutChangesOnlyWhatItNames(t *testing.T) {
+	t.Parallel()
+	env := withKey(t).and(credentialVariable, "hunter2")
+	env.run(t, "instances", "put", "sales", "--base-url", "https://evolution.example").want(t, exitOK)
+	before := env.instance(t, "sales")
+	delete(env, credentialVariable)
+
+	env.run(t, "instances", "put", "sales", "--rate-per-minute", "7").want(t, exitOK)
+
+	before.RatePerMinute = new(int32(7))
+	if diff := cmp.Diff(before, env.instance(t, "sales"), cmpopts.IgnoreFields(db.Instance{}, "UpdatedAt")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestInstancesThatCannotBe(t *testing.T) {
+	t.Parallel()
+	env := servers(t)
+	tests := map[string]struct {
+		stdin string
+		args  []string
+		want  int
+		says  string
+	}{
+		"cloud":                     {args: []string{"x", "--gateway", "cloud"}, want: exitFailed, says: "not offer"},
+		"unknown gateway":           {args: []string{"x", "--gateway", "pigeon"}, want: exitUsage, says: "evolution or sandbox"},
+		"bad name":                  {args: []string{"a/b"}, want: exitFailed, says: "must be"},
+		"credential without a key":  {stdin: "hunter2", args: []string{"x", "--credential-file", "-"}, want: exitFailed, says: "SECRET_KEY"},
+		"empty credential":          {args: []string{"x", "--credential-file", "-"}, want: exitFailed, says: "nothing"},
+		"missing file":              {args: []string{"x", "--credential-file", "/nowhere"}, want: exitFailed, says: "credential-file"},
+		"short webhook token":       {stdin: "hunter2", args: []string{"x", "--webhook-token-file", "-"}, want: exitFailed, says: "16"},
+		"password in the URL":       {args: []string{"x", "--base-url", "http://u:hunter2@h"}, want: exitUsage, says: "--base-url"},
+		"no URL":                    {args: []string{"x", "--base-url", "hunter2"}, want: exitUsage, says: "https://"},
+		"rate of nothing":           {args: []string{"x", "--rate-per-minute", "0"}, want: exitUsage, says: "from 1"},
+		"credential as an argument": {args: []string{"x", "--credential", "hunter2"}, want: exitUsage, says: "not defined"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := env.feed(t, tt.stdin, append([]string{"instances", "put"}, tt.args...)...).want(t, tt.want)
+			if !strings.Contains(got.stderr, tt.says) || strings.Contains(got.stderr, "hunter2") {
+				t.Errorf("stderr: %s", got.stderr)
+			}
+		})
+	}
+}
+
+func TestSandboxInstanceFindsTheSandbox(t *testing.T) {
+	t.Parallel()
+	env := servers(t).and("SANDBOX_ADDR", ":4010")
+	got := as[instance](t, env.run(t, "instances", "put", "x", "--gateway", "sandbox", "-o", "json").want(t, exitOK))
+	if diff := cmp.Diff(new("http://127.0.0.1:4010"), got.BaseURL); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestPauseResumeAndDelete(t *testing.T) {
+	t.Parallel()
+	env := servers(t)
+	env.run(t, "instances", "put", "sales").want(t, exitOK)
+
+	paused := as[instance](t, env.run(t, "instances", "pause", "sales", "-o", "json").want(t, exitOK))
+	if paused.PausedAt == nil || paused.PauseReason == nil || *paused.PauseReason != "operator" {
+		t.Errorf("paused: %+v", paused)
+	}
+	if text := env.run(t, "instances", "list").stdout; !strings.Contains(text, "paused: operator") {
+		t.Errorf("list does not show the pause:\n%s", text)
+	}
+	if resumed := as[instance](t, env.run(t, "instances", "resume", "sales", "-o", "json").want(t, exitOK)); resumed.PausedAt != nil {
+		t.Errorf("resumed: %+v", resumed)
+	}
+	env.run(t, "instances", "delete", "sales").want(t, exitOK)
+	for _, verb := range []string{"delete", "show", "pause", "resume"} {
+		got := env.run(t, "instances", verb, "sales").want(t, exitFailed)
+		if !strings.Contains(got.stderr, `no instance "sales"`) {
+			t.Errorf("%s: %s", verb, got.stderr)
+		}
+	}
+}
