@@ -60,7 +60,7 @@ WITH told AS (
             WHEN b.failed THEN 'failed'
             WHEN b.best_sent_at IS NOT NULL THEN 'sent'
             ELSE 'accepted' END::message_status,
-        accepted_at = COALESCE(m.accepted_at, b.accepted_at),
+        accepted_at = LEAST(m.accepted_at, b.accepted_at),
         sent_at = b.best_sent_at,
         delivered_at = b.best_delivered_at,
         read_at = b.best_read_at,
@@ -70,12 +70,18 @@ WITH told AS (
         lease_until = NULL,
         error_code = CASE WHEN b.failed THEN COALESCE(m.error_code, 'gateway_reported_failure') END,
         error_text = CASE WHEN b.failed THEN COALESCE(m.error_text, NULLIF(b.reason, ''), 'The gateway reported that it could not be delivered.') END,
+        -- Each status once, in whatever order they are told; a retried message tells them again.
         history = m.history
-            || CASE WHEN b.failed_at IS NOT NULL AND b.old_failed_at IS NULL THEN jsonb_build_array(jsonb_build_object('status', 'failed', 'at', b.failed_at)) ELSE '[]' END
-            || CASE WHEN b.told_sent_at IS NOT NULL AND b.old_sent_at IS NULL THEN jsonb_build_array(jsonb_build_object('status', 'sent', 'at', b.told_sent_at)) ELSE '[]' END
-            || CASE WHEN b.told_delivered_at IS NOT NULL AND b.old_delivered_at IS NULL THEN jsonb_build_array(jsonb_build_object('status', 'delivered', 'at', b.told_delivered_at)) ELSE '[]' END
-            || CASE WHEN b.told_read_at IS NOT NULL AND b.old_read_at IS NULL THEN jsonb_build_array(jsonb_build_object('status', 'read', 'at', b.told_read_at)) ELSE '[]' END
-            || CASE WHEN b.played_at IS NOT NULL AND b.old_played_at IS NULL THEN jsonb_build_array(jsonb_build_object('status', 'played', 'at', b.played_at)) ELSE '[]' END
+            || CASE WHEN b.failed_at IS NOT NULL AND (b.old_failed_at IS NULL AND b.best_delivered_at IS NULL OR NOT m.history @> '[{"status": "failed"}]')
+               THEN jsonb_build_array(jsonb_build_object('status', 'failed', 'at', b.failed_at)) ELSE '[]' END
+            || CASE WHEN b.told_sent_at IS NOT NULL AND (b.old_sent_at IS NULL OR NOT m.history @> '[{"status": "sent"}]')
+               THEN jsonb_build_array(jsonb_build_object('status', 'sent', 'at', b.told_sent_at)) ELSE '[]' END
+            || CASE WHEN b.told_delivered_at IS NOT NULL AND (b.old_delivered_at IS NULL OR NOT m.history @> '[{"status": "delivered"}]')
+               THEN jsonb_build_array(jsonb_build_object('status', 'delivered', 'at', b.told_delivered_at)) ELSE '[]' END
+            || CASE WHEN b.told_read_at IS NOT NULL AND (b.old_read_at IS NULL OR NOT m.history @> '[{"status": "read"}]')
+               THEN jsonb_build_array(jsonb_build_object('status', 'read', 'at', b.told_read_at)) ELSE '[]' END
+            || CASE WHEN b.played_at IS NOT NULL AND b.old_played_at IS NULL
+               THEN jsonb_build_array(jsonb_build_object('status', 'played', 'at', b.played_at)) ELSE '[]' END
     FROM best b
     WHERE m.id = b.id AND b.direction = 'outbound'
     RETURNING m.id
@@ -96,7 +102,8 @@ WITH told AS (
     WHERE NOT EXISTS (
         SELECT 1 FROM messages m WHERE m.instance_id = t.instance_id AND m.gateway_message_id = t.gateway_message_id)
     GROUP BY t.instance_id, t.gateway_message_id, t.status
-    ON CONFLICT ON CONSTRAINT early_evidence_pkey DO NOTHING
+    ORDER BY t.instance_id, t.gateway_message_id, t.status
+    ON CONFLICT ON CONSTRAINT early_evidence_pkey DO UPDATE SET at = LEAST(early_evidence.at, excluded.at)
 )
 SELECT id FROM moved
 `

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -51,7 +52,7 @@ func (k Key) Reaches(instance string) bool {
 
 // Create makes and stores a key. The token is shown once: only its hash is kept.
 func Create(ctx context.Context, q *db.Queries, k Key) (id uuid.UUID, token secret.Text, err error) {
-	if strings.TrimSpace(k.Name) == "" || len(k.Name) > 128 || strings.ContainsRune(k.Name, 0) {
+	if strings.TrimSpace(k.Name) == "" || len(k.Name) > 128 || strings.ContainsRune(k.Name, 0) || !utf8.ValidString(k.Name) {
 		return id, "", fault.New(fault.Invalid, "invalid_name", "A key needs a name of at most 128 bytes.").At("name")
 	}
 	if len(k.Scopes) == 0 {

@@ -31,10 +31,11 @@ func shown(field string) bool {
 
 func masked(v any) any {
 	switch v := v.(type) {
+	case string:
+		return fmt.Sprintf("(%d characters)", utf8.RuneCountInString(v))
 	case map[string]any:
 		for field, value := range v {
-			if s, ok := value.(string); ok && !shown(field) {
-				v[field] = fmt.Sprintf("(%d characters)", utf8.RuneCountInString(s))
+			if _, ok := value.(string); ok && shown(field) {
 				continue
 			}
 			if field == "metadata" {

@@ -221,13 +221,24 @@ func windowOf(f Filter) (w window, err error) {
 	} else {
 		w.status = []string{}
 	}
-	if f.Query != "" {
-		if !utf8.ValidString(f.Query) || strings.ContainsRune(f.Query, 0) || len(f.Query) > 256 {
-			return w, invalid("q", "must be at most 256 bytes of UTF-8 without NUL")
+	if !storable(f.Query) || len(f.Query) > 256 {
+		return w, invalid("q", "must be at most 256 bytes of UTF-8 without NUL")
+	}
+	w.query = tsquery(f.Query)
+	if !storable(f.Chat) {
+		return w, invalid("chat", "must be UTF-8 without NUL")
+	}
+	for _, name := range f.Instances {
+		if !storable(name) {
+			return w, invalid("instance", "must be UTF-8 without NUL")
 		}
-		w.query = tsquery(f.Query)
 	}
 	return w, nil
+}
+
+// storable reports whether PostgreSQL's text can hold s.
+func storable(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsRune(s, 0)
 }
 
 // tsquery asks for texts that have all words of q; a word matches every word
@@ -275,7 +286,7 @@ func (r *Reader) rows(ctx context.Context, f Filter, w window) ([]row, error) {
 			ChatIds: chats, Directions: w.direction, Statuses: w.status, Query: w.query,
 			BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, MaxRows: w.limit,
 		}))
-	case f.Query != "":
+	case w.query != "":
 		return convert(q.SearchMessages(ctx, db.SearchMessagesParams{
 			Query: w.query, InstanceIds: ids, Directions: w.direction, Statuses: w.status,
 			BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, MaxRows: w.limit,
@@ -323,7 +334,7 @@ func (r *Reader) Chats(ctx context.Context, instance string, limit int, after st
 		}
 	}
 	i, err := q.InstanceByName(ctx, instance)
-	if errors.Is(err, pgx.ErrNoRows) {
+	if errors.Is(err, pgx.ErrNoRows) || !storable(instance) {
 		return nil, "", fault.New(fault.NotFound, "unknown_instance", "No instance has this name.")
 	}
 	if err != nil {

@@ -86,7 +86,7 @@ func New(c Config) http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		writeProblem(w, newProblem(http.StatusNotFound, "unknown_route", "There is nothing here. GET /docs shows what there is."))
 	})
-	return s.observe(s.recover(mux))
+	return s.observe(s.recover(plainURL(mux)))
 }
 
 // Scopes of routes that no API key opens.

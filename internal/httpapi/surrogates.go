@@ -2,7 +2,9 @@ package httpapi
 
 import (
 	"bytes"
+	"net/http"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -43,3 +45,24 @@ func unit(raw []byte) (rune, bool) {
 	n, err := strconv.ParseUint(string(raw[2:6]), 16, 16)
 	return rune(n), err == nil
 }
+
+// plainURL refuses URLs that hold NUL or bytes that are not UTF-8, however they
+// are escaped: no name or value of ours has any, and PostgreSQL cannot even be
+// asked about one.
+func plainURL(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ok := storable(r.URL.Path) && utf8.ValidString(r.URL.RawQuery)
+		if strings.Contains(r.URL.RawQuery, "%") {
+			for name, values := range r.URL.Query() {
+				ok = ok && storable(name) && storable(strings.Join(values, ""))
+			}
+		}
+		if !ok {
+			writeProblem(w, newProblem(http.StatusBadRequest, "malformed_request", "The URL holds NUL or bytes that are not UTF-8."))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func storable(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }

@@ -211,7 +211,12 @@ func (r *Relay) queueMessages(ctx context.Context, rows []db.DueHeadsRow, patien
 		p := outbound.Payload(m.ID, m.Instance, m.Chat, m.Text, m.Priority)
 		// Another identity than the first one's, which may be archived.
 		id := asynq.TaskID(fmt.Sprintf("message:send:%s:%d", m.ID, m.Attempt))
-		if err := tasks.Enqueue(ctx, r.Client, p, id); err != nil && !errors.Is(err, tasks.ErrDuplicate) {
+		err := tasks.Enqueue(ctx, r.Client, p, id)
+		if errors.Is(err, tasks.ErrInvalid) { // one such row must not hold up the others
+			r.Log.LogAttrs(ctx, slog.LevelError, "message.unqueueable", slog.String("message_id", m.ID.String()), slog.Any("error", err))
+			continue
+		}
+		if err != nil && !errors.Is(err, tasks.ErrDuplicate) {
 			return err
 		}
 		queued++

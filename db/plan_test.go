@@ -1,0 +1,332 @@
+package db_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/msgorch/msgorch/db"
+	"github.com/msgorch/msgorch/internal/testenv"
+)
+
+// A statement that reads a whole table is quick in every test and in the first
+// week. This fills the tables as some weeks do and asks PostgreSQL how it would
+// run each statement, with the parameters known (the first five runs of a
+// prepared statement) and without (those after).
+func TestNoHotStatementReadsAWholeTable(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Pool(t)
+	w := fillWeeks(t, pool)
+	for _, s := range w.statements() {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			var r recorder
+			s.run(db.New(&r))
+			if r.sql == "" {
+				t.Fatal("no statement was run")
+			}
+			conn, err := pool.Acquire(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Release()
+			check(t, "known parameters", explain(t, conn.Conn(), "EXPLAIN (FORMAT JSON) "+r.sql, r.args...))
+			check(t, "any parameters", explainGeneric(t, conn.Conn(), r))
+		})
+	}
+}
+
+// The guard itself: it must see what it looks for.
+func TestASequentialScanIsSeen(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Pool(t)
+	fillWeeks(t, pool)
+	conn, err := pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	got := scans(explain(t, conn.Conn(), "EXPLAIN (FORMAT JSON) SELECT 1 FROM messages m WHERE m.text = $1", "Hola"))
+	if len(got) != 1 || got[0] != "messages" {
+		t.Errorf("sequential scans = %v, want [messages]", got)
+	}
+}
+
+// recorder remembers the statement that a query runs, instead of running it.
+type recorder struct {
+	sql  string
+	args []any
+}
+
+var errRecorded = errors.New("recorded")
+
+func (r *recorder) Exec(_ context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
+	r.sql, r.args = sql, args
+	return pgconn.CommandTag{}, errRecorded
+}
+
+func (r *recorder) Query(_ context.Context, sql string, args ...any) (pgx.Rows, error) {
+	r.sql, r.args = sql, args
+	return nil, errRecorded
+}
+
+func (r *recorder) QueryRow(_ context.Context, sql string, args ...any) pgx.Row {
+	r.sql, r.args = sql, args
+	return r
+}
+
+func (*recorder) Scan(...any) error { return errRecorded }
+
+type node struct {
+	Kind     string `json:"Node Type"`
+	Relation string `json:"Relation Name"`
+	Plans    []node `json:"Plans"`
+}
+
+func explain(t *testing.T, conn *pgx.Conn, sql string, args ...any) node {
+	t.Helper()
+	var text []byte
+	if err := conn.QueryRow(t.Context(), sql, args...).Scan(&text); err != nil {
+		t.Fatal(err)
+	}
+	var plans []struct{ Plan node }
+	if err := json.Unmarshal(text, &plans); err != nil {
+		t.Fatal(err)
+	}
+	return plans[0].Plan
+}
+
+func explainGeneric(t *testing.T, conn *pgx.Conn, r recorder) node {
+	t.Helper()
+	prepared, err := conn.Prepare(t.Context(), "explained", r.sql)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Deallocate(t.Context(), "explained") }()
+	if _, err := conn.Exec(t.Context(), "SET plan_cache_mode = force_generic_plan"); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = conn.Exec(t.Context(), "RESET plan_cache_mode") }()
+	call := ""
+	if n := len(prepared.ParamOIDs); n > 0 {
+		call = "(" + strings.Repeat("NULL, ", n-1) + "NULL)"
+	}
+	return explain(t, conn, "EXPLAIN (FORMAT JSON) EXECUTE explained"+call)
+}
+
+func check(t *testing.T, name string, plan node) {
+	t.Helper()
+	for _, table := range scans(plan) {
+		switch table {
+		case "messages", "chats", "gateway_events", "early_evidence", "attempts", "contacts":
+			b, _ := json.MarshalIndent(plan, "", " ")
+			t.Errorf("with %s it reads the whole table %s:\n%s", name, table, b)
+		}
+	}
+}
+
+// scans returns the tables that a plan reads from one end to the other.
+func scans(n node) (tables []string) {
+	if n.Kind == "Seq Scan" {
+		tables = append(tables, n.Relation)
+	}
+	for _, p := range n.Plans {
+		tables = append(tables, scans(p)...)
+	}
+	return tables
+}
+
+// weeks is what is in the tables.
+type weeks struct {
+	instance int64
+	chat     int64
+	message  uuid.UUID
+	gateway  string // gateway id of a message
+	event    uuid.UUID
+}
+
+func fillWeeks(t *testing.T, pool *pgxpool.Pool) (w weeks) {
+	t.Helper()
+	_, err := pool.Exec(t.Context(), `
+		INSERT INTO instances (name, gateway) SELECT 'i' || n, 'sandbox' FROM generate_series(1, 4) n;
+		INSERT INTO chats (instance_id, jid, last_message_at)
+		SELECT 1 + n % 4, (5215550000000 + n) || '@s.whatsapp.net', now() - n * interval '1 minute' FROM generate_series(1, 5000) n;
+		INSERT INTO contacts (instance_id, jid, name) SELECT instance_id, jid, 'name ' || id FROM chats;
+		-- Two thirds are in fifty chats; two of a hundred are under way.
+		INSERT INTO messages (id, instance_id, chat_id, direction, status, type, text, gateway_message_id, idempotency_key, request_hash,
+		                      next_attempt_at, created_at, settled_at, stopped_at)
+		SELECT gen_random_uuid(), c.instance_id, c.id, d.direction, s.status::message_status, 'text',
+		       'order ' || n || ' of ' || md5(n::text),
+		       CASE WHEN s.status NOT IN ('queued', 'scheduled', 'canceled') THEN 'GW' || n END,
+		       CASE WHEN n % 4 = 0 THEN 'key-' || n END, 'hash',
+		       CASE WHEN d.direction = 'outbound' THEN now() - (20000 - n) * interval '1 minute' END,
+		       now() - (20000 - n) * interval '1 minute',
+		       CASE WHEN s.status NOT IN ('queued', 'scheduled', 'sending', 'unknown') THEN now() END,
+		       CASE WHEN s.status IN ('failed', 'canceled') THEN now() END
+		FROM generate_series(1, 20000) n
+		CROSS JOIN LATERAL (SELECT CASE WHEN n % 2 = 0 THEN 'outbound' ELSE 'inbound' END::message_direction AS direction) d
+		CROSS JOIN LATERAL (SELECT CASE
+			WHEN n % 2 = 1 THEN 'received' WHEN n % 200 = 0 THEN 'queued' WHEN n % 200 = 50 THEN 'scheduled'
+			WHEN n % 200 = 100 THEN 'sending' WHEN n % 200 = 150 THEN 'unknown' WHEN n % 200 = 2 THEN 'failed'
+			ELSE 'delivered' END AS status) s
+		JOIN chats c ON c.id = CASE WHEN n % 3 < 2 THEN 1 + n % 50 ELSE 51 + n % 4950 END;
+		INSERT INTO attempts (message_id, attempt, started_at, duration_ms, outcome)
+		SELECT id, 1, now(), 5, 'accepted' FROM messages WHERE direction = 'outbound';
+		INSERT INTO gateway_events (id, instance_id, event, body, body_hash, state, received_at)
+		SELECT gen_random_uuid(), 1 + n % 4, 'messages.upsert', '{}', sha256(n::text::bytea),
+		       CASE WHEN n % 500 = 0 THEN 'pending' WHEN n % 500 = 1 THEN 'quarantined' ELSE 'applied' END::event_state, now() - n * interval '1 second'
+		FROM generate_series(1, 20000) n;
+		INSERT INTO early_evidence (instance_id, gateway_message_id, status, at, received_at)
+		SELECT 1 + n % 4, 'EARLY' || n, 'delivered', now(), now() - n * interval '1 minute' FROM generate_series(1, 8000) n;
+		ANALYZE`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = pool.QueryRow(t.Context(), `
+		SELECT m.instance_id, m.chat_id, m.id, m.gateway_message_id, (SELECT id FROM gateway_events WHERE state = 'pending' LIMIT 1)
+		FROM messages m WHERE m.gateway_message_id = 'GW4'`).Scan(&w.instance, &w.chat, &w.message, &w.gateway, &w.event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+type statement struct {
+	name string
+	run  func(*db.Queries)
+}
+
+// statements are those that run for every message or event, those that run
+// every second, and the listings. TakeEarlyEvidence is not among them: it looks
+// at all evidence that has no row.
+func (w weeks) statements() []statement {
+	ctx := context.Background() // the recorder does not wait
+	now := time.Now()
+	ids, names := []uuid.UUID{w.message}, []string{"i1"}
+	instances, gateways := []int64{w.instance}, []string{w.gateway}
+	directions := []string{"inbound", "outbound"}
+	all := []int64{1, 2, 3, 4}
+	list := func(name string, instances []int64, statuses ...string) statement {
+		return statement{name, func(q *db.Queries) {
+			_, _ = q.ListMessages(ctx, db.ListMessagesParams{
+				InstanceIds: instances, Directions: directions, Statuses: append([]string{}, statuses...),
+				BeforeAt: now, BeforeSeq: 1 << 40, Since: now.AddDate(-1000, 0, 0), MaxRows: 51,
+			})
+		}}
+	}
+	return []statement{
+		{"AcceptMessages", func(q *db.Queries) {
+			_, _ = q.AcceptMessages(ctx, db.AcceptMessagesParams{
+				Ids: ids, Instances: names, Chats: []string{"5215550000001@s.whatsapp.net"}, Texts: []string{"Hola"}, ReplyTos: ids,
+				Priorities: []string{"default"}, SendAts: []time.Time{now}, ExpiresAts: []time.Time{now}, Metadatas: []string{"{}"},
+				IdempotencyKeys: []string{"key-4"}, RequestHashes: [][]byte{{1}}, TaskBatch: w.message,
+			})
+		}},
+		{"MessageByKey", func(q *db.Queries) {
+			_, _ = q.MessageByKey(ctx, db.MessageByKeyParams{Instance: "i1", IdempotencyKey: "key-4"})
+		}},
+		{"ReplyTargets", func(q *db.Queries) { _, _ = q.ReplyTargets(ctx, ids) }},
+
+		{"ClaimHeads", func(q *db.Queries) { _, _ = q.ClaimHeads(ctx, db.ClaimHeadsParams{Ids: ids, Lease: time.Minute}) }},
+		{"SettleAttempts", func(q *db.Queries) {
+			_, _ = q.SettleAttempts(ctx, db.SettleAttemptsParams{
+				Ids: ids, Attempts: []int32{1}, Statuses: []string{"accepted"}, GatewayMessageIds: gateways, Refunds: []int32{0},
+				Waits: []int64{0}, Outcomes: []string{"accepted"}, Codes: []string{""}, Reasons: []string{""}, HttpStatuses: []int32{201},
+				StartedAts: []time.Time{now}, Durations: []int32{1},
+			})
+		}},
+		{"NextInLanes", func(q *db.Queries) { _, _ = q.NextInLanes(ctx, ids) }},
+		{"DropEcho", func(q *db.Queries) {
+			_, _ = q.DropEcho(ctx, db.DropEchoParams{InstanceID: w.instance, GatewayMessageID: w.gateway, ID: w.message})
+		}},
+		{"AbandonExpiredLeases", func(q *db.Queries) { _, _ = q.AbandonExpiredLeases(ctx, 500) }},
+		{"DueHeads", func(q *db.Queries) {
+			_, _ = q.DueHeads(ctx, db.DueHeadsParams{DueBefore: now, AfterAt: time.Time{}, MaxRows: 500})
+		}},
+
+		{"StoreEvents", func(q *db.Queries) {
+			_, _ = q.StoreEvents(ctx, db.StoreEventsParams{
+				Ids: ids, InstanceIds: instances, Events: []string{"e"}, Bodies: [][]byte{{1}}, BodyHashes: [][]byte{{1}},
+				States: []string{"pending"}, Reasons: []string{""}, TaskBatch: w.message,
+			})
+		}},
+		{"EventByBody", func(q *db.Queries) {
+			_, _ = q.EventByBody(ctx, db.EventByBodyParams{InstanceID: w.instance, BodyHash: []byte{1}})
+		}},
+		{"LockPendingEvents", func(q *db.Queries) { _, _ = q.LockPendingEvents(ctx, []uuid.UUID{w.event}) }},
+		{"FinishEvents", func(q *db.Queries) {
+			_ = q.FinishEvents(ctx, db.FinishEventsParams{Ids: []uuid.UUID{w.event}, States: []string{"applied"}, Reasons: []string{""}})
+		}},
+		{"CountEventAttempt", func(q *db.Queries) { _, _ = q.CountEventAttempt(ctx, w.event) }},
+		{"OverdueEvents", func(q *db.Queries) {
+			_, _ = q.OverdueEvents(ctx, db.OverdueEventsParams{ReceivedBefore: now, AfterAt: time.Time{}, AfterID: uuid.Nil, MaxRows: 500})
+		}},
+		{"EnsureChats", func(q *db.Queries) {
+			_ = q.EnsureChats(ctx, db.EnsureChatsParams{InstanceIds: instances, Jids: []string{"x@lid"}, Names: []string{""}})
+		}},
+		{"UpsertContacts", func(q *db.Queries) {
+			_ = q.UpsertContacts(ctx, db.UpsertContactsParams{InstanceIds: instances, Jids: []string{"x@lid"}, Names: []string{"Ana"}})
+		}},
+		{"StoreHeard", func(q *db.Queries) {
+			_, _ = q.StoreHeard(ctx, db.StoreHeardParams{
+				Ids: ids, InstanceIds: instances, Jids: []string{"x@lid"}, Directions: []string{"inbound"}, Types: []string{"text"},
+				Texts: []string{"Hola"}, Contents: []string{""}, Senders: []string{""}, GatewayMessageIds: gateways, QuotedIds: gateways,
+				WrittenAts: []time.Time{now}, Counts: []bool{true},
+			})
+		}},
+		{"KnownGatewayIDs", func(q *db.Queries) {
+			_, _ = q.KnownGatewayIDs(ctx, db.KnownGatewayIDsParams{InstanceID: w.instance, GatewayMessageIds: gateways})
+		}},
+		{"InFlight", func(q *db.Queries) { _, _ = q.InFlight(ctx, db.InFlightParams{InstanceID: w.instance, Text: "Hola"}) }},
+		{"ApplyEvidence", func(q *db.Queries) {
+			_, _ = q.ApplyEvidence(ctx, db.ApplyEvidenceParams{
+				InstanceIds: instances, GatewayMessageIds: gateways, Statuses: []string{"read"}, Ats: []time.Time{now}, Reasons: []string{""},
+			})
+		}},
+		{"PurgeEarlyEvidence", func(q *db.Queries) { _, _ = q.PurgeEarlyEvidence(ctx) }},
+
+		list("ListMessages of an instance", instances),
+		list("ListMessages of all", all),
+		list("ListMessages with a status", all, "delivered"),
+		{"ListOpenMessages", func(q *db.Queries) {
+			_, _ = q.ListOpenMessages(ctx, db.ListOpenMessagesParams{
+				InstanceIds: all, Statuses: []string{"unknown"}, BeforeAt: now, BeforeSeq: 1 << 40, Since: now.AddDate(-1, 0, 0), MaxRows: 51,
+			})
+		}},
+		{"ListStoppedMessages", func(q *db.Queries) {
+			_, _ = q.ListStoppedMessages(ctx, db.ListStoppedMessagesParams{
+				InstanceIds: all, Statuses: []string{"failed"}, BeforeAt: now, BeforeSeq: 1 << 40, Since: now.AddDate(-1, 0, 0), MaxRows: 51,
+			})
+		}},
+		{"ListChatMessages", func(q *db.Queries) {
+			_, _ = q.ListChatMessages(ctx, db.ListChatMessagesParams{
+				ChatIds: []int64{w.chat}, Directions: directions, Statuses: []string{}, BeforeAt: now, BeforeSeq: 1 << 40,
+				Since: now.AddDate(-1, 0, 0), MaxRows: 51,
+			})
+		}},
+		{"SearchMessages", func(q *db.Queries) {
+			_, _ = q.SearchMessages(ctx, db.SearchMessagesParams{
+				Query: fmt.Sprintf("'%s':*", "17"), InstanceIds: all, Directions: directions, Statuses: []string{}, BeforeAt: now,
+				BeforeSeq: 1 << 40, Since: now.AddDate(-1, 0, 0), MaxRows: 51,
+			})
+		}},
+		{"ChatIDs", func(q *db.Queries) { _, _ = q.ChatIDs(ctx, db.ChatIDsParams{InstanceIds: all, Jid: "x@lid"}) }},
+		{"ListChats", func(q *db.Queries) {
+			_, _ = q.ListChats(ctx, db.ListChatsParams{InstanceID: w.instance, BeforeAt: now, BeforeID: 1 << 40, MaxRows: 51})
+		}},
+		{"MessageByID", func(q *db.Queries) { _, _ = q.MessageByID(ctx, w.message) }},
+		{"MessagesByID", func(q *db.Queries) { _, _ = q.MessagesByID(ctx, ids) }},
+		{"AttemptsOf", func(q *db.Queries) { _, _ = q.AttemptsOf(ctx, w.message) }},
+		{"CancelMessage", func(q *db.Queries) { _, _ = q.CancelMessage(ctx, w.message) }},
+		{"RetryMessage", func(q *db.Queries) { _, _ = q.RetryMessage(ctx, w.message) }},
+	}
+}
