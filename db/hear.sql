@@ -146,7 +146,7 @@ JOIN messages m ON m.instance_id = @instance_id AND m.gateway_message_id = t.gat
 SELECT EXISTS (
     SELECT 1 FROM messages m
     WHERE m.settled_at IS NULL AND m.instance_id = @instance_id
-      AND m.status = 'sending' AND m.lease_until > now() AND m.text = @text::text
+      AND m.status = 'sending' AND m.text = @text::text
 );
 
 -- name: ApplyEvidence :many

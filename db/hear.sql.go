@@ -225,7 +225,7 @@ const inFlight = `-- name: InFlight :one
 SELECT EXISTS (
     SELECT 1 FROM messages m
     WHERE m.settled_at IS NULL AND m.instance_id = $1
-      AND m.status = 'sending' AND m.lease_until > now() AND m.text = $2::text
+      AND m.status = 'sending' AND m.text = $2::text
 )
 `
 

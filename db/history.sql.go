@@ -699,11 +699,12 @@ SET status = 'queued', stopped_at = NULL, settled_at = NULL, next_attempt_at = n
     max_attempts = attempt + 12, error_code = NULL, error_text = NULL, gateway_message_id = NULL,
     accepted_at = NULL, sent_at = NULL,
     history = history || jsonb_build_object('status', 'queued', 'at', now())
-WHERE id = $1 AND direction = 'outbound' AND status IN ('failed', 'expired', 'unknown')
+WHERE id = $1 AND direction = 'outbound'
+  AND (status IN ('failed', 'expired') OR status = 'unknown' AND next_attempt_at IS NULL)
 RETURNING id
 `
 
-// RetryMessage sends again what failed, expired or stayed in doubt, with as
+// RetryMessage sends again what failed, expired or is held in doubt, with as
 // many attempts as a new message has. No row means it is in another state.
 func (q *Queries) RetryMessage(ctx context.Context, id uuid.UUID) (uuid.UUID, error) {
 	row := q.db.QueryRow(ctx, retryMessage, id)

@@ -17,14 +17,15 @@ WHERE cardinality(@names::text[]) = 0 OR name = ANY(@names::text[]);
 -- name: PutInstance :one
 -- PutInstance makes or changes an instance. Null leaves a secret or the rate
 -- as it is; new credentials end a pause that a failure had caused.
-INSERT INTO instances AS i (name, gateway, base_url, credential, webhook_token_hash, rate_per_minute)
-VALUES (@name, @gateway, @base_url, sqlc.narg('credential'), sqlc.narg('webhook_token_hash'), sqlc.narg('rate_per_minute'))
+INSERT INTO instances AS i (name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, in_doubt)
+VALUES (@name, @gateway, @base_url, sqlc.narg('credential'), sqlc.narg('webhook_token_hash'), sqlc.narg('rate_per_minute'), COALESCE(sqlc.narg('in_doubt')::text, 'hold'))
 ON CONFLICT ON CONSTRAINT instances_name_key DO UPDATE
 SET gateway = excluded.gateway,
     base_url = excluded.base_url,
     credential = CASE WHEN i.deleted_at IS NULL THEN COALESCE(excluded.credential, i.credential) ELSE excluded.credential END,
     webhook_token_hash = CASE WHEN i.deleted_at IS NULL THEN COALESCE(excluded.webhook_token_hash, i.webhook_token_hash) ELSE excluded.webhook_token_hash END,
     rate_per_minute = COALESCE(excluded.rate_per_minute, i.rate_per_minute),
+    in_doubt = COALESCE(sqlc.narg('in_doubt')::text, i.in_doubt),
     paused_at = CASE WHEN i.pause_reason = 'operator' THEN i.paused_at END,
     pause_reason = CASE WHEN i.pause_reason = 'operator' THEN i.pause_reason END,
     updated_at = now(),

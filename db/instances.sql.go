@@ -38,7 +38,7 @@ func (q *Queries) DeleteInstance(ctx context.Context, name string) (int64, error
 const ensureInstance = `-- name: EnsureInstance :one
 INSERT INTO instances AS i (name, gateway) VALUES ($1, 'evolution')
 ON CONFLICT ON CONSTRAINT instances_name_key DO UPDATE SET deleted_at = NULL, updated_at = now()
-RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at
+RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt
 `
 
 // EnsureInstance finds an instance, or makes it on the default gateway.
@@ -59,6 +59,7 @@ func (q *Queries) EnsureInstance(ctx context.Context, name string) (Instance, er
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.DeletedAt,
+		&i.InDoubt,
 	)
 	return i, err
 }
@@ -66,7 +67,7 @@ func (q *Queries) EnsureInstance(ctx context.Context, name string) (Instance, er
 const holdInstance = `-- name: HoldInstance :one
 UPDATE instances SET paused_at = COALESCE(paused_at, now()), pause_reason = 'operator', updated_at = now()
 WHERE name = $1 AND deleted_at IS NULL
-RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at
+RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt
 `
 
 // HoldInstance pauses an instance because a person wants it.
@@ -87,12 +88,13 @@ func (q *Queries) HoldInstance(ctx context.Context, name string) (Instance, erro
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.DeletedAt,
+		&i.InDoubt,
 	)
 	return i, err
 }
 
 const instanceByName = `-- name: InstanceByName :one
-SELECT id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at FROM instances WHERE name = $1 AND deleted_at IS NULL
+SELECT id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt FROM instances WHERE name = $1 AND deleted_at IS NULL
 `
 
 func (q *Queries) InstanceByName(ctx context.Context, name string) (Instance, error) {
@@ -112,6 +114,7 @@ func (q *Queries) InstanceByName(ctx context.Context, name string) (Instance, er
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.DeletedAt,
+		&i.InDoubt,
 	)
 	return i, err
 }
@@ -148,7 +151,7 @@ func (q *Queries) InstanceIDs(ctx context.Context, names []string) ([]InstanceID
 }
 
 const listInstances = `-- name: ListInstances :many
-SELECT id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at FROM instances
+SELECT id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt FROM instances
 WHERE deleted_at IS NULL AND name > $1
   AND (cardinality($2::text[]) = 0 OR name = ANY($2::text[]))
 ORDER BY name
@@ -185,6 +188,7 @@ func (q *Queries) ListInstances(ctx context.Context, arg ListInstancesParams) ([
 			&i.CreatedAt,
 			&i.UpdatedAt,
 			&i.DeletedAt,
+			&i.InDoubt,
 		); err != nil {
 			return nil, err
 		}
@@ -197,19 +201,20 @@ func (q *Queries) ListInstances(ctx context.Context, arg ListInstancesParams) ([
 }
 
 const putInstance = `-- name: PutInstance :one
-INSERT INTO instances AS i (name, gateway, base_url, credential, webhook_token_hash, rate_per_minute)
-VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO instances AS i (name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, in_doubt)
+VALUES ($1, $2, $3, $4, $5, $6, COALESCE($7::text, 'hold'))
 ON CONFLICT ON CONSTRAINT instances_name_key DO UPDATE
 SET gateway = excluded.gateway,
     base_url = excluded.base_url,
     credential = CASE WHEN i.deleted_at IS NULL THEN COALESCE(excluded.credential, i.credential) ELSE excluded.credential END,
     webhook_token_hash = CASE WHEN i.deleted_at IS NULL THEN COALESCE(excluded.webhook_token_hash, i.webhook_token_hash) ELSE excluded.webhook_token_hash END,
     rate_per_minute = COALESCE(excluded.rate_per_minute, i.rate_per_minute),
+    in_doubt = COALESCE($7::text, i.in_doubt),
     paused_at = CASE WHEN i.pause_reason = 'operator' THEN i.paused_at END,
     pause_reason = CASE WHEN i.pause_reason = 'operator' THEN i.pause_reason END,
     updated_at = now(),
     deleted_at = NULL
-RETURNING i.id, i.name, i.gateway, i.base_url, i.credential, i.webhook_token_hash, i.rate_per_minute, i.connection, i.paused_at, i.pause_reason, i.created_at, i.updated_at, i.deleted_at, (xmax = 0)::boolean AS is_new
+RETURNING i.id, i.name, i.gateway, i.base_url, i.credential, i.webhook_token_hash, i.rate_per_minute, i.connection, i.paused_at, i.pause_reason, i.created_at, i.updated_at, i.deleted_at, i.in_doubt, (xmax = 0)::boolean AS is_new
 `
 
 type PutInstanceParams struct {
@@ -219,6 +224,7 @@ type PutInstanceParams struct {
 	Credential       []byte
 	WebhookTokenHash []byte
 	RatePerMinute    *int32
+	InDoubt          *string
 }
 
 type PutInstanceRow struct {
@@ -236,6 +242,7 @@ func (q *Queries) PutInstance(ctx context.Context, arg PutInstanceParams) (PutIn
 		arg.Credential,
 		arg.WebhookTokenHash,
 		arg.RatePerMinute,
+		arg.InDoubt,
 	)
 	var i PutInstanceRow
 	err := row.Scan(
@@ -252,6 +259,7 @@ func (q *Queries) PutInstance(ctx context.Context, arg PutInstanceParams) (PutIn
 		&i.Instance.CreatedAt,
 		&i.Instance.UpdatedAt,
 		&i.Instance.DeletedAt,
+		&i.Instance.InDoubt,
 		&i.IsNew,
 	)
 	return i, err
@@ -260,7 +268,7 @@ func (q *Queries) PutInstance(ctx context.Context, arg PutInstanceParams) (PutIn
 const resumeInstance = `-- name: ResumeInstance :one
 UPDATE instances SET paused_at = NULL, pause_reason = NULL, updated_at = now()
 WHERE name = $1 AND deleted_at IS NULL
-RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at
+RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt
 `
 
 func (q *Queries) ResumeInstance(ctx context.Context, name string) (Instance, error) {
@@ -280,6 +288,7 @@ func (q *Queries) ResumeInstance(ctx context.Context, name string) (Instance, er
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.DeletedAt,
+		&i.InDoubt,
 	)
 	return i, err
 }

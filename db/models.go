@@ -269,6 +269,7 @@ type Instance struct {
 	CreatedAt        time.Time
 	UpdatedAt        time.Time
 	DeletedAt        *time.Time
+	InDoubt          string
 }
 
 type Message struct {

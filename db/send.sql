@@ -2,47 +2,71 @@
 -- ClaimHeads leases the oldest unsettled message of each chat that the given
 -- messages belong to. A chat whose head is being sent, or must wait, or whose
 -- instance is paused, gives none: so the second message of a chat never
--- overtakes the first. The row lock waits on purpose: SKIP LOCKED could hand
--- out nothing to the only one who asks. Heads are locked in one order, so that
--- two of these never deadlock. Timers may fire a little early: hence the second
--- of tolerance. asked_id tells which of the given messages led to the head.
+-- overtakes the first. A head in doubt is leased to be asked about, as it is;
+-- one that is held for a person (in doubt without a time) stands in nobody's
+-- way. The row lock waits on purpose: SKIP LOCKED could hand out nothing to the
+-- only one who asks. Heads are locked in one order, so that two of these never
+-- deadlock. Timers may fire a little early: hence the second of tolerance.
+-- asked_id tells which of the given messages led to the head; started_at and
+-- lost_at are about the attempt in doubt.
 WITH lanes AS (
     SELECT chat_id, min(id::text)::uuid AS asked_id FROM messages WHERE id = ANY(@ids::uuid[]) GROUP BY chat_id
 ), heads AS (
     SELECT h.id, l.asked_id
     FROM lanes l CROSS JOIN LATERAL (
-        SELECT m.id, m.status, m.next_attempt_at
+        SELECT m.id, m.status, m.next_attempt_at, m.lease_until
         FROM messages m
-        WHERE m.chat_id = l.chat_id AND m.settled_at IS NULL AND m.status <> 'unknown'
+        WHERE m.chat_id = l.chat_id AND m.settled_at IS NULL
+          AND (m.status <> 'unknown' OR m.next_attempt_at IS NOT NULL)
           AND (m.status <> 'scheduled' OR m.next_attempt_at <= now())
         ORDER BY m.seq
         LIMIT 1
     ) h
-    WHERE h.status IN ('queued', 'scheduled') AND h.next_attempt_at <= now() + interval '1 second'
+    WHERE h.status <> 'sending' AND h.next_attempt_at <= now() + interval '1 second'
+      AND (h.lease_until IS NULL OR h.lease_until < now())
 ), locked AS (
-    SELECT m.id, h.asked_id
+    SELECT m.id, m.attempt, h.asked_id
     FROM messages m
     JOIN heads h ON h.id = m.id
     JOIN instances i ON i.id = m.instance_id
-    WHERE m.status IN ('queued', 'scheduled') AND i.paused_at IS NULL
+    WHERE m.status IN ('queued', 'scheduled', 'unknown') AND i.paused_at IS NULL
+      AND (m.lease_until IS NULL OR m.lease_until < now())
     ORDER BY m.id
     FOR UPDATE OF m
 )
 UPDATE messages m
-SET status = 'sending', attempt = m.attempt + 1, lease_until = now() + @lease::interval,
-    history = m.history || jsonb_build_object('status', 'sending', 'at', now())
-FROM locked k, instances i, chats c
+SET status = CASE WHEN m.status = 'unknown' THEN m.status ELSE 'sending' END,
+    attempt = CASE WHEN m.status = 'unknown' THEN m.attempt ELSE m.attempt + 1 END,
+    lease_until = now() + @lease::interval,
+    history = CASE WHEN m.status = 'unknown' THEN m.history ELSE m.history || jsonb_build_object('status', 'sending', 'at', now()) END
+FROM locked k
+LEFT JOIN attempts t ON t.message_id = k.id AND t.attempt = k.attempt, instances i, chats c
 WHERE m.id = k.id AND i.id = m.instance_id AND c.id = m.chat_id
-RETURNING k.asked_id, m.id, m.attempt, m.max_attempts, m.type, m.text, m.priority, m.expires_at,
-          m.instance_id, i.name AS instance, i.gateway, i.base_url, i.credential, c.jid AS chat,
-          (SELECT q.gateway_message_id FROM messages q WHERE q.id = m.reply_to) AS quoted_id;
+RETURNING k.asked_id, m.id, m.status, m.attempt, m.max_attempts, m.type, m.text, m.priority, m.expires_at,
+          m.instance_id, i.name AS instance, i.gateway, i.base_url, i.credential, i.in_doubt, c.jid AS chat,
+          (SELECT q.gateway_message_id FROM messages q WHERE q.id = m.reply_to) AS quoted_id,
+          COALESCE(t.started_at, now())::timestamptz AS started_at,
+          COALESCE(t.started_at + t.duration_ms * interval '1 millisecond', now())::timestamptz AS lost_at;
+
+-- name: RenewLeases :many
+-- RenewLeases prolongs the leases of messages that are still in hand. A missing
+-- one has been taken for lost, and is in doubt.
+UPDATE messages m
+SET lease_until = now() + @lease::interval
+FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@attempts::integer[]) AS attempt) t
+WHERE m.id = t.id AND m.attempt = t.attempt AND m.lease_until IS NOT NULL AND m.status IN ('sending', 'unknown')
+RETURNING m.id;
 
 -- name: SettleAttempts :many
 -- SettleAttempts records what came of attempts: the message's next status, and
--- the attempt itself. Only who still holds the lease can: attempt is the
--- fencing value. An outcome without an attempt (expired) has http_status -1.
--- It answers with the messages that were settled; a missing one had lost its
--- lease. has_early tells that evidence was waiting for the gateway's id.
+-- the attempt itself. The attempt's number is the fencing value: as long as no
+-- later attempt was begun, what came of this one is the truth about it, even
+-- when its worker was taken for lost meanwhile. An outcome without an attempt
+-- (expired, or a doubt that was resolved) has http_status -1. A message in
+-- doubt is asked about after wait_ms, or, when that is negative, held for a
+-- person. It answers with the messages that were settled; for a missing one a
+-- later attempt was begun. has_early tells that evidence was waiting for the
+-- gateway's id.
 WITH told AS (
     SELECT unnest(@ids::uuid[]) AS id,
            unnest(@attempts::integer[]) AS attempt,
@@ -62,24 +86,27 @@ WITH told AS (
         gateway_message_id = NULLIF(t.gateway_message_id, ''),
         max_attempts = m.max_attempts + t.refund,
         lease_until = NULL,
-        next_attempt_at = CASE t.status
-            WHEN 'queued' THEN now() + t.wait_ms * interval '1 millisecond'
-            WHEN 'unknown' THEN NULL
+        next_attempt_at = CASE
+            WHEN t.status IN ('queued', 'unknown') AND t.wait_ms >= 0 THEN now() + t.wait_ms * interval '1 millisecond'
+            WHEN t.status = 'unknown' THEN NULL
             ELSE m.next_attempt_at END,
         error_code = NULLIF(t.code, ''),
         error_text = NULLIF(t.reason, ''),
-        history = m.history || jsonb_build_object('status', t.status, 'at', now()),
+        history = CASE WHEN m.status = t.status THEN m.history ELSE m.history || jsonb_build_object('status', t.status, 'at', now()) END,
         accepted_at = CASE WHEN t.status = 'accepted' THEN now() END,
         stopped_at = CASE WHEN t.status IN ('failed', 'expired') THEN now() END,
         settled_at = CASE WHEN t.status NOT IN ('queued', 'unknown') THEN now() END
     FROM told t
-    WHERE m.id = t.id AND m.status = 'sending' AND m.attempt = t.attempt
+    WHERE m.id = t.id AND m.status IN ('sending', 'unknown') AND m.attempt = t.attempt
     RETURNING m.id, m.instance_id, m.gateway_message_id
 ), logged AS (
     INSERT INTO attempts (message_id, attempt, started_at, duration_ms, outcome, http_status, code, reason)
     SELECT t.id, t.attempt, t.started_at, t.duration_ms, t.outcome, NULLIF(t.http_status, 0), NULLIF(t.code, ''), NULLIF(t.reason, '')
     FROM told t JOIN done d USING (id)
     WHERE t.http_status >= 0
+    ON CONFLICT ON CONSTRAINT attempts_pkey DO UPDATE -- its worker was taken for lost, and was not
+    SET started_at = excluded.started_at, duration_ms = excluded.duration_ms, outcome = excluded.outcome,
+        http_status = excluded.http_status, code = excluded.code, reason = excluded.reason
 )
 SELECT d.id, EXISTS (
     SELECT 1 FROM early_evidence e
@@ -103,7 +130,7 @@ WHERE id = @id AND paused_at IS NULL;
 
 -- name: AbandonExpiredLeases :many
 -- AbandonExpiredLeases gives up on attempts whose worker was lost: the message
--- may have been sent, so it is in doubt, and is not sent again.
+-- may have been sent, so it is in doubt, and its gateway is to be asked.
 WITH lost AS (
     SELECT m.id FROM messages m
     WHERE m.settled_at IS NULL AND m.next_attempt_at <= now() AND m.status = 'sending' AND m.lease_until < now()
@@ -112,7 +139,7 @@ WITH lost AS (
     FOR UPDATE SKIP LOCKED
 ), done AS (
     UPDATE messages m
-    SET status = 'unknown', lease_until = NULL, next_attempt_at = NULL,
+    SET status = 'unknown', lease_until = NULL, next_attempt_at = now(),
         error_code = 'worker_lost', error_text = 'The worker that was sending it stopped before recording the outcome.',
         history = m.history || jsonb_build_object('status', 'unknown', 'at', now())
     FROM lost l WHERE m.id = l.id
@@ -132,18 +159,19 @@ SELECT id FROM done;
 -- name: DueHeads :many
 -- DueHeads lists heads of chats that could be sent since before the given
 -- time, after a position, oldest first: what Redis should know of.
-SELECT m.id, m.seq, m.next_attempt_at::timestamptz AS next_attempt_at, m.attempt, m.task_batch, m.priority,
+SELECT m.id, m.seq, m.status, m.next_attempt_at::timestamptz AS next_attempt_at, m.attempt, m.task_batch, m.priority,
        m.idempotency_key, i.name AS instance, c.jid AS chat, m.text, m.expires_at, m.send_at, m.metadata, m.reply_to
 FROM messages m
 JOIN instances i ON i.id = m.instance_id AND i.paused_at IS NULL
 JOIN chats c ON c.id = m.chat_id
-WHERE m.settled_at IS NULL AND m.status IN ('queued', 'scheduled')
+WHERE m.settled_at IS NULL AND m.status IN ('queued', 'scheduled', 'unknown')
+  AND (m.lease_until IS NULL OR m.lease_until < now())
   AND m.next_attempt_at <= @due_before::timestamptz
   AND (m.next_attempt_at, m.seq) > (@after_at::timestamptz, @after_seq::bigint)
   AND NOT EXISTS (
       SELECT 1 FROM messages p
       WHERE p.chat_id = m.chat_id AND p.settled_at IS NULL AND p.seq < m.seq
-        AND p.status IN ('queued', 'sending'))
+        AND (p.status IN ('queued', 'sending') OR p.status = 'unknown' AND p.next_attempt_at IS NOT NULL))
 ORDER BY m.next_attempt_at, m.seq
 LIMIT @max_rows;
 
@@ -157,8 +185,39 @@ CROSS JOIN LATERAL (
     FROM messages m
     JOIN instances i ON i.id = m.instance_id
     JOIN chats c ON c.id = m.chat_id
-    WHERE m.chat_id = l.chat_id AND m.settled_at IS NULL AND m.status IN ('queued', 'sending')
+    WHERE m.chat_id = l.chat_id AND m.settled_at IS NULL
+      AND (m.status IN ('queued', 'sending') OR m.status = 'unknown' AND m.next_attempt_at IS NOT NULL)
     ORDER BY m.seq
     LIMIT 1
 ) h
-WHERE h.status = 'queued';
+WHERE h.status <> 'sending';
+
+-- name: ClaimedGatewayIDs :many
+-- ClaimedGatewayIDs tells which of the gateway's ids belong to messages that we
+-- sent. A row that was made from the gateway's own report claims nothing.
+SELECT DISTINCT m.gateway_message_id::text
+FROM messages m
+WHERE m.instance_id = @instance_id AND m.gateway_message_id = ANY(@gateway_message_ids::text[]) AND m.attempt > 0;
+
+-- name: AdoptReported :one
+-- AdoptReported gives a message in doubt the id under which its gateway reports
+-- having sent it: the oldest one of the chat with that text, tried shortly
+-- before the report's time. No row: there is none, or the id is taken.
+UPDATE messages m
+SET status = 'accepted', gateway_message_id = @gateway_message_id::text, accepted_at = now(), settled_at = now(),
+    lease_until = NULL, error_code = NULL, error_text = NULL,
+    history = m.history || jsonb_build_object('status', 'accepted', 'at', now())
+WHERE m.id = (
+    SELECT d.id FROM messages d
+    JOIN chats c ON c.id = d.chat_id
+    JOIN attempts a ON a.message_id = d.id AND a.attempt = d.attempt
+    WHERE d.settled_at IS NULL AND d.instance_id = @instance_id AND d.status = 'unknown'
+      AND d.text = @text::text AND c.jid = ANY(@jids::text[])
+      AND a.started_at - interval '5 seconds' <= @reported_at::timestamptz
+    ORDER BY d.seq
+    LIMIT 1
+    FOR UPDATE OF d
+) AND m.status = 'unknown' AND NOT EXISTS (
+    SELECT 1 FROM messages x WHERE x.instance_id = @instance_id AND x.gateway_message_id = @gateway_message_id::text
+)
+RETURNING m.id;

@@ -21,7 +21,7 @@ WITH lost AS (
     FOR UPDATE SKIP LOCKED
 ), done AS (
     UPDATE messages m
-    SET status = 'unknown', lease_until = NULL, next_attempt_at = NULL,
+    SET status = 'unknown', lease_until = NULL, next_attempt_at = now(),
         error_code = 'worker_lost', error_text = 'The worker that was sending it stopped before recording the outcome.',
         history = m.history || jsonb_build_object('status', 'unknown', 'at', now())
     FROM lost l WHERE m.id = l.id
@@ -40,7 +40,7 @@ SELECT id FROM done
 `
 
 // AbandonExpiredLeases gives up on attempts whose worker was lost: the message
-// may have been sent, so it is in doubt, and is not sent again.
+// may have been sent, so it is in doubt, and its gateway is to be asked.
 func (q *Queries) AbandonExpiredLeases(ctx context.Context, maxRows int32) ([]uuid.UUID, error) {
 	rows, err := q.db.Query(ctx, abandonExpiredLeases, maxRows)
 	if err != nil {
@@ -61,37 +61,90 @@ func (q *Queries) AbandonExpiredLeases(ctx context.Context, maxRows int32) ([]uu
 	return items, nil
 }
 
+const adoptReported = `-- name: AdoptReported :one
+UPDATE messages m
+SET status = 'accepted', gateway_message_id = $1::text, accepted_at = now(), settled_at = now(),
+    lease_until = NULL, error_code = NULL, error_text = NULL,
+    history = m.history || jsonb_build_object('status', 'accepted', 'at', now())
+WHERE m.id = (
+    SELECT d.id FROM messages d
+    JOIN chats c ON c.id = d.chat_id
+    JOIN attempts a ON a.message_id = d.id AND a.attempt = d.attempt
+    WHERE d.settled_at IS NULL AND d.instance_id = $2 AND d.status = 'unknown'
+      AND d.text = $3::text AND c.jid = ANY($4::text[])
+      AND a.started_at - interval '5 seconds' <= $5::timestamptz
+    ORDER BY d.seq
+    LIMIT 1
+    FOR UPDATE OF d
+) AND m.status = 'unknown' AND NOT EXISTS (
+    SELECT 1 FROM messages x WHERE x.instance_id = $2 AND x.gateway_message_id = $1::text
+)
+RETURNING m.id
+`
+
+type AdoptReportedParams struct {
+	GatewayMessageID string
+	InstanceID       int64
+	Text             string
+	Jids             []string
+	ReportedAt       time.Time
+}
+
+// AdoptReported gives a message in doubt the id under which its gateway reports
+// having sent it: the oldest one of the chat with that text, tried shortly
+// before the report's time. No row: there is none, or the id is taken.
+func (q *Queries) AdoptReported(ctx context.Context, arg AdoptReportedParams) (uuid.UUID, error) {
+	row := q.db.QueryRow(ctx, adoptReported,
+		arg.GatewayMessageID,
+		arg.InstanceID,
+		arg.Text,
+		arg.Jids,
+		arg.ReportedAt,
+	)
+	var id uuid.UUID
+	err := row.Scan(&id)
+	return id, err
+}
+
 const claimHeads = `-- name: ClaimHeads :many
 WITH lanes AS (
     SELECT chat_id, min(id::text)::uuid AS asked_id FROM messages WHERE id = ANY($2::uuid[]) GROUP BY chat_id
 ), heads AS (
     SELECT h.id, l.asked_id
     FROM lanes l CROSS JOIN LATERAL (
-        SELECT m.id, m.status, m.next_attempt_at
+        SELECT m.id, m.status, m.next_attempt_at, m.lease_until
         FROM messages m
-        WHERE m.chat_id = l.chat_id AND m.settled_at IS NULL AND m.status <> 'unknown'
+        WHERE m.chat_id = l.chat_id AND m.settled_at IS NULL
+          AND (m.status <> 'unknown' OR m.next_attempt_at IS NOT NULL)
           AND (m.status <> 'scheduled' OR m.next_attempt_at <= now())
         ORDER BY m.seq
         LIMIT 1
     ) h
-    WHERE h.status IN ('queued', 'scheduled') AND h.next_attempt_at <= now() + interval '1 second'
+    WHERE h.status <> 'sending' AND h.next_attempt_at <= now() + interval '1 second'
+      AND (h.lease_until IS NULL OR h.lease_until < now())
 ), locked AS (
-    SELECT m.id, h.asked_id
+    SELECT m.id, m.attempt, h.asked_id
     FROM messages m
     JOIN heads h ON h.id = m.id
     JOIN instances i ON i.id = m.instance_id
-    WHERE m.status IN ('queued', 'scheduled') AND i.paused_at IS NULL
+    WHERE m.status IN ('queued', 'scheduled', 'unknown') AND i.paused_at IS NULL
+      AND (m.lease_until IS NULL OR m.lease_until < now())
     ORDER BY m.id
     FOR UPDATE OF m
 )
 UPDATE messages m
-SET status = 'sending', attempt = m.attempt + 1, lease_until = now() + $1::interval,
-    history = m.history || jsonb_build_object('status', 'sending', 'at', now())
-FROM locked k, instances i, chats c
+SET status = CASE WHEN m.status = 'unknown' THEN m.status ELSE 'sending' END,
+    attempt = CASE WHEN m.status = 'unknown' THEN m.attempt ELSE m.attempt + 1 END,
+    lease_until = now() + $1::interval,
+    history = CASE WHEN m.status = 'unknown' THEN m.history ELSE m.history || jsonb_build_object('status', 'sending', 'at', now()) END
+FROM locked k
+LEFT JOIN attempts t ON t.message_id = k.id AND t.attempt = k.attempt, instances i, chats c
 WHERE m.id = k.id AND i.id = m.instance_id AND c.id = m.chat_id
-RETURNING k.asked_id, m.id, m.attempt, m.max_attempts, m.type, m.text, m.priority, m.expires_at,
-          m.instance_id, i.name AS instance, i.gateway, i.base_url, i.credential, c.jid AS chat,
-          (SELECT q.gateway_message_id FROM messages q WHERE q.id = m.reply_to) AS quoted_id
+RETURNING k.asked_id, m.id, m.status, m.attempt, m.max_attempts, m.type, m.text, m.priority, m.expires_at,
+          m.instance_id, i.name AS instance, i.gateway, i.base_url, i.credential, i.in_doubt, c.jid AS chat,
+          (SELECT q.gateway_message_id FROM messages q WHERE q.id = m.reply_to) AS quoted_id,
+          COALESCE(t.started_at, now())::timestamptz AS started_at,
+          COALESCE(t.started_at + t.duration_ms * interval '1 millisecond', now())::timestamptz AS lost_at
 `
 
 type ClaimHeadsParams struct {
@@ -102,6 +155,7 @@ type ClaimHeadsParams struct {
 type ClaimHeadsRow struct {
 	AskedID     uuid.UUID
 	ID          uuid.UUID
+	Status      MessageStatus
 	Attempt     int32
 	MaxAttempts int32
 	Type        string
@@ -113,17 +167,23 @@ type ClaimHeadsRow struct {
 	Gateway     string
 	BaseUrl     string
 	Credential  []byte
+	InDoubt     string
 	Chat        string
 	QuotedID    *string
+	StartedAt   time.Time
+	LostAt      time.Time
 }
 
 // ClaimHeads leases the oldest unsettled message of each chat that the given
 // messages belong to. A chat whose head is being sent, or must wait, or whose
 // instance is paused, gives none: so the second message of a chat never
-// overtakes the first. The row lock waits on purpose: SKIP LOCKED could hand
-// out nothing to the only one who asks. Heads are locked in one order, so that
-// two of these never deadlock. Timers may fire a little early: hence the second
-// of tolerance. asked_id tells which of the given messages led to the head.
+// overtakes the first. A head in doubt is leased to be asked about, as it is;
+// one that is held for a person (in doubt without a time) stands in nobody's
+// way. The row lock waits on purpose: SKIP LOCKED could hand out nothing to the
+// only one who asks. Heads are locked in one order, so that two of these never
+// deadlock. Timers may fire a little early: hence the second of tolerance.
+// asked_id tells which of the given messages led to the head; started_at and
+// lost_at are about the attempt in doubt.
 func (q *Queries) ClaimHeads(ctx context.Context, arg ClaimHeadsParams) ([]ClaimHeadsRow, error) {
 	rows, err := q.db.Query(ctx, claimHeads, arg.Lease, arg.Ids)
 	if err != nil {
@@ -136,6 +196,7 @@ func (q *Queries) ClaimHeads(ctx context.Context, arg ClaimHeadsParams) ([]Claim
 		if err := rows.Scan(
 			&i.AskedID,
 			&i.ID,
+			&i.Status,
 			&i.Attempt,
 			&i.MaxAttempts,
 			&i.Type,
@@ -147,12 +208,48 @@ func (q *Queries) ClaimHeads(ctx context.Context, arg ClaimHeadsParams) ([]Claim
 			&i.Gateway,
 			&i.BaseUrl,
 			&i.Credential,
+			&i.InDoubt,
 			&i.Chat,
 			&i.QuotedID,
+			&i.StartedAt,
+			&i.LostAt,
 		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const claimedGatewayIDs = `-- name: ClaimedGatewayIDs :many
+SELECT DISTINCT m.gateway_message_id::text
+FROM messages m
+WHERE m.instance_id = $1 AND m.gateway_message_id = ANY($2::text[]) AND m.attempt > 0
+`
+
+type ClaimedGatewayIDsParams struct {
+	InstanceID        int64
+	GatewayMessageIds []string
+}
+
+// ClaimedGatewayIDs tells which of the gateway's ids belong to messages that we
+// sent. A row that was made from the gateway's own report claims nothing.
+func (q *Queries) ClaimedGatewayIDs(ctx context.Context, arg ClaimedGatewayIDsParams) ([]string, error) {
+	rows, err := q.db.Query(ctx, claimedGatewayIDs, arg.InstanceID, arg.GatewayMessageIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var m_gateway_message_id string
+		if err := rows.Scan(&m_gateway_message_id); err != nil {
+			return nil, err
+		}
+		items = append(items, m_gateway_message_id)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -184,18 +281,19 @@ func (q *Queries) DropEcho(ctx context.Context, arg DropEchoParams) (int64, erro
 }
 
 const dueHeads = `-- name: DueHeads :many
-SELECT m.id, m.seq, m.next_attempt_at::timestamptz AS next_attempt_at, m.attempt, m.task_batch, m.priority,
+SELECT m.id, m.seq, m.status, m.next_attempt_at::timestamptz AS next_attempt_at, m.attempt, m.task_batch, m.priority,
        m.idempotency_key, i.name AS instance, c.jid AS chat, m.text, m.expires_at, m.send_at, m.metadata, m.reply_to
 FROM messages m
 JOIN instances i ON i.id = m.instance_id AND i.paused_at IS NULL
 JOIN chats c ON c.id = m.chat_id
-WHERE m.settled_at IS NULL AND m.status IN ('queued', 'scheduled')
+WHERE m.settled_at IS NULL AND m.status IN ('queued', 'scheduled', 'unknown')
+  AND (m.lease_until IS NULL OR m.lease_until < now())
   AND m.next_attempt_at <= $1::timestamptz
   AND (m.next_attempt_at, m.seq) > ($2::timestamptz, $3::bigint)
   AND NOT EXISTS (
       SELECT 1 FROM messages p
       WHERE p.chat_id = m.chat_id AND p.settled_at IS NULL AND p.seq < m.seq
-        AND p.status IN ('queued', 'sending'))
+        AND (p.status IN ('queued', 'sending') OR p.status = 'unknown' AND p.next_attempt_at IS NOT NULL))
 ORDER BY m.next_attempt_at, m.seq
 LIMIT $4
 `
@@ -210,6 +308,7 @@ type DueHeadsParams struct {
 type DueHeadsRow struct {
 	ID             uuid.UUID
 	Seq            int64
+	Status         MessageStatus
 	NextAttemptAt  time.Time
 	Attempt        int32
 	TaskBatch      *uuid.UUID
@@ -243,6 +342,7 @@ func (q *Queries) DueHeads(ctx context.Context, arg DueHeadsParams) ([]DueHeadsR
 		if err := rows.Scan(
 			&i.ID,
 			&i.Seq,
+			&i.Status,
 			&i.NextAttemptAt,
 			&i.Attempt,
 			&i.TaskBatch,
@@ -274,11 +374,12 @@ CROSS JOIN LATERAL (
     FROM messages m
     JOIN instances i ON i.id = m.instance_id
     JOIN chats c ON c.id = m.chat_id
-    WHERE m.chat_id = l.chat_id AND m.settled_at IS NULL AND m.status IN ('queued', 'sending')
+    WHERE m.chat_id = l.chat_id AND m.settled_at IS NULL
+      AND (m.status IN ('queued', 'sending') OR m.status = 'unknown' AND m.next_attempt_at IS NOT NULL)
     ORDER BY m.seq
     LIMIT 1
 ) h
-WHERE h.status = 'queued'
+WHERE h.status <> 'sending'
 `
 
 type NextInLanesRow struct {
@@ -355,6 +456,42 @@ func (q *Queries) PauseInstance(ctx context.Context, arg PauseInstanceParams) (i
 	return result.RowsAffected(), nil
 }
 
+const renewLeases = `-- name: RenewLeases :many
+UPDATE messages m
+SET lease_until = now() + $1::interval
+FROM (SELECT unnest($2::uuid[]) AS id, unnest($3::integer[]) AS attempt) t
+WHERE m.id = t.id AND m.attempt = t.attempt AND m.lease_until IS NOT NULL AND m.status IN ('sending', 'unknown')
+RETURNING m.id
+`
+
+type RenewLeasesParams struct {
+	Lease    time.Duration
+	Ids      []uuid.UUID
+	Attempts []int32
+}
+
+// RenewLeases prolongs the leases of messages that are still in hand. A missing
+// one has been taken for lost, and is in doubt.
+func (q *Queries) RenewLeases(ctx context.Context, arg RenewLeasesParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, renewLeases, arg.Lease, arg.Ids, arg.Attempts)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const settleAttempts = `-- name: SettleAttempts :many
 WITH told AS (
     SELECT unnest($1::uuid[]) AS id,
@@ -375,24 +512,27 @@ WITH told AS (
         gateway_message_id = NULLIF(t.gateway_message_id, ''),
         max_attempts = m.max_attempts + t.refund,
         lease_until = NULL,
-        next_attempt_at = CASE t.status
-            WHEN 'queued' THEN now() + t.wait_ms * interval '1 millisecond'
-            WHEN 'unknown' THEN NULL
+        next_attempt_at = CASE
+            WHEN t.status IN ('queued', 'unknown') AND t.wait_ms >= 0 THEN now() + t.wait_ms * interval '1 millisecond'
+            WHEN t.status = 'unknown' THEN NULL
             ELSE m.next_attempt_at END,
         error_code = NULLIF(t.code, ''),
         error_text = NULLIF(t.reason, ''),
-        history = m.history || jsonb_build_object('status', t.status, 'at', now()),
+        history = CASE WHEN m.status = t.status THEN m.history ELSE m.history || jsonb_build_object('status', t.status, 'at', now()) END,
         accepted_at = CASE WHEN t.status = 'accepted' THEN now() END,
         stopped_at = CASE WHEN t.status IN ('failed', 'expired') THEN now() END,
         settled_at = CASE WHEN t.status NOT IN ('queued', 'unknown') THEN now() END
     FROM told t
-    WHERE m.id = t.id AND m.status = 'sending' AND m.attempt = t.attempt
+    WHERE m.id = t.id AND m.status IN ('sending', 'unknown') AND m.attempt = t.attempt
     RETURNING m.id, m.instance_id, m.gateway_message_id
 ), logged AS (
     INSERT INTO attempts (message_id, attempt, started_at, duration_ms, outcome, http_status, code, reason)
     SELECT t.id, t.attempt, t.started_at, t.duration_ms, t.outcome, NULLIF(t.http_status, 0), NULLIF(t.code, ''), NULLIF(t.reason, '')
     FROM told t JOIN done d USING (id)
     WHERE t.http_status >= 0
+    ON CONFLICT ON CONSTRAINT attempts_pkey DO UPDATE -- its worker was taken for lost, and was not
+    SET started_at = excluded.started_at, duration_ms = excluded.duration_ms, outcome = excluded.outcome,
+        http_status = excluded.http_status, code = excluded.code, reason = excluded.reason
 )
 SELECT d.id, EXISTS (
     SELECT 1 FROM early_evidence e
@@ -422,10 +562,14 @@ type SettleAttemptsRow struct {
 }
 
 // SettleAttempts records what came of attempts: the message's next status, and
-// the attempt itself. Only who still holds the lease can: attempt is the
-// fencing value. An outcome without an attempt (expired) has http_status -1.
-// It answers with the messages that were settled; a missing one had lost its
-// lease. has_early tells that evidence was waiting for the gateway's id.
+// the attempt itself. The attempt's number is the fencing value: as long as no
+// later attempt was begun, what came of this one is the truth about it, even
+// when its worker was taken for lost meanwhile. An outcome without an attempt
+// (expired, or a doubt that was resolved) has http_status -1. A message in
+// doubt is asked about after wait_ms, or, when that is negative, held for a
+// person. It answers with the messages that were settled; for a missing one a
+// later attempt was begun. has_early tells that evidence was waiting for the
+// gateway's id.
 func (q *Queries) SettleAttempts(ctx context.Context, arg SettleAttemptsParams) ([]SettleAttemptsRow, error) {
 	rows, err := q.db.Query(ctx, settleAttempts,
 		arg.Ids,

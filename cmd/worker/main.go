@@ -89,9 +89,8 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	metrics := worker.NewMetrics(registry)
 
-	evo := outbound.Gateway{
-		Sender: evolution.NewSender(egress.NewClient(cfg.AllowPrivateTargets)), BaseURL: cfg.EvolutionBaseURL, Credential: cfg.EvolutionAPIKey,
-	}
+	sender := evolution.NewSender(egress.NewClient(cfg.AllowPrivateTargets))
+	evo := outbound.Gateway{Sender: sender, Finder: sender, BaseURL: cfg.EvolutionBaseURL, Credential: cfg.EvolutionAPIKey}
 	decoder := evolution.Decoder{}
 	out := outbound.New(outbound.Config{
 		Pool: pool, Client: client, Outbox: outbox.New(pool, client), Box: box, Log: log,
@@ -117,6 +116,10 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 			return fmt.Errorf("start worker: %w", err)
 		}
 	}
+	var leases sync.WaitGroup
+	renewing, stopRenewing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopRenewing()
+	leases.Go(func() { out.Run(renewing) })
 	var background sync.WaitGroup
 	background.Go(func() { relay.Run(ctx) })
 	background.Go(func() {
@@ -133,6 +136,8 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 		background.Go(s.Shutdown)
 	}
 	background.Wait()
+	stopRenewing()
+	leases.Wait()
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	_ = health.Shutdown(closing) // a probe that is still reading does not hold us

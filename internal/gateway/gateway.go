@@ -73,6 +73,21 @@ type Sender interface {
 	Send(ctx context.Context, to Account, m Outgoing) Answer
 }
 
+// Sought describes a message of ours of which nobody knows whether it was sent.
+type Sought struct {
+	To    string    // the JID it went to, if it did
+	Text  string    // UTF-8
+	Since time.Time // it was not sent before
+}
+
+// Finder asks a gateway what it has sent. It may be used concurrently.
+type Finder interface {
+	// Find returns the gateway's ids of messages that may be the one sought,
+	// oldest first. A message to another JID counts when it may belong to the
+	// same person. An error means that the gateway could not tell.
+	Find(ctx context.Context, at Account, m Sought) ([]string, error)
+}
+
 // Message types, as the public API names them.
 const (
 	TypeText        = "text"

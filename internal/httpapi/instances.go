@@ -28,6 +28,7 @@ type instance struct {
 	HasCredential   bool       `json:"has_credential" doc:"False: the server's default (EVOLUTION_API_KEY)"`
 	HasWebhookToken bool       `json:"has_webhook_token" doc:"False: the server's default (WEBHOOK_TOKEN)"`
 	RatePerMinute   *int32     `json:"rate_per_minute"`
+	InDoubt         string     `json:"in_doubt" enum:"hold,resend" doc:"What happens to a message of which nobody can tell whether it was sent"`
 	Connection      string     `json:"connection" doc:"open, connecting, close, refused, or unknown: as the gateway said last"`
 	PausedAt        *time.Time `json:"paused_at" doc:"Messages wait since then"`
 	PauseReason     *string    `json:"pause_reason" doc:"operator, or why the gateway refuses everything"`
@@ -38,7 +39,7 @@ type instance struct {
 func instanceOf(i db.Instance) instance {
 	out := instance{
 		Name: i.Name, Gateway: i.Gateway, HasCredential: len(i.Credential) > 0, HasWebhookToken: len(i.WebhookTokenHash) > 0,
-		RatePerMinute: i.RatePerMinute, Connection: i.Connection, PauseReason: i.PauseReason,
+		RatePerMinute: i.RatePerMinute, InDoubt: i.InDoubt, Connection: i.Connection, PauseReason: i.PauseReason,
 		CreatedAt: i.CreatedAt.UTC(), UpdatedAt: i.UpdatedAt.UTC(),
 	}
 	if i.BaseUrl != "" {
@@ -60,11 +61,12 @@ type instanceOutput struct{ Body instance }
 type putInstanceInput struct {
 	Instance string `path:"instance" doc:"Name of the instance, as its gateway knows it"`
 	Body     struct {
-		Gateway       string `json:"gateway" enum:"evolution,cloud,sandbox"`
-		BaseURL       string `json:"base_url,omitempty" doc:"Where the gateway is; empty: the server's default" example:"https://evolution.example.com"`
-		Credential    string `json:"credential,omitempty" writeOnly:"true" maxLength:"4096" doc:"What the gateway wants to be shown; left out: unchanged"`
-		WebhookToken  string `json:"webhook_token,omitempty" writeOnly:"true" minLength:"16" maxLength:"256" doc:"What the gateway must show us; left out: unchanged"`
-		RatePerMinute *int32 `json:"rate_per_minute,omitempty" minimum:"1" maximum:"100000" doc:"Stored; this version does not limit by it yet"`
+		Gateway       string  `json:"gateway" enum:"evolution,cloud,sandbox"`
+		BaseURL       string  `json:"base_url,omitempty" doc:"Where the gateway is; empty: the server's default" example:"https://evolution.example.com"`
+		Credential    string  `json:"credential,omitempty" writeOnly:"true" maxLength:"4096" doc:"What the gateway wants to be shown; left out: unchanged"`
+		WebhookToken  string  `json:"webhook_token,omitempty" writeOnly:"true" minLength:"16" maxLength:"256" doc:"What the gateway must show us; left out: unchanged"`
+		InDoubt       *string `json:"in_doubt,omitempty" enum:"hold,resend" doc:"What happens to a message of which nobody can tell whether it was sent: held for a person, or sent again; left out: unchanged, at first hold"`
+		RatePerMinute *int32  `json:"rate_per_minute,omitempty" minimum:"1" maximum:"100000" doc:"Stored; this version does not limit by it yet"`
 	}
 }
 
@@ -78,7 +80,7 @@ func (s *server) putInstance(ctx context.Context, in *putInstanceInput) (*putIns
 		return nil, s.fail(ctx, "body", err)
 	}
 	p := db.PutInstanceParams{
-		Name: in.Instance, Gateway: in.Body.Gateway, BaseUrl: strings.TrimRight(in.Body.BaseURL, "/"), RatePerMinute: in.Body.RatePerMinute,
+		Name: in.Instance, Gateway: in.Body.Gateway, BaseUrl: strings.TrimRight(in.Body.BaseURL, "/"), RatePerMinute: in.Body.RatePerMinute, InDoubt: in.Body.InDoubt,
 	}
 	if in.Body.WebhookToken != "" {
 		p.WebhookTokenHash = apikey.Hash(in.Body.WebhookToken)

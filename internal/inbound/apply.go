@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/msgorch/msgorch/db"
@@ -154,7 +156,7 @@ func (s *Service) read(ctx context.Context, q *db.Queries, e db.LockPendingEvent
 	case !update.Handled:
 		return db.EventStateUnhandled, "", nil
 	}
-	waits, err := s.inFlight(ctx, q, e.InstanceID, update.Messages)
+	waits, err := s.recognise(ctx, q, e.InstanceID, &update)
 	if err != nil || waits {
 		return db.EventStatePending, "", err
 	}
@@ -169,11 +171,13 @@ func (s *Service) read(ctx context.Context, q *db.Queries, e db.LockPendingEvent
 	return db.EventStateApplied, "", nil
 }
 
-// inFlight reports whether one of the messages may be one of ours whose gateway
-// has reported it before it answered us: it must not get a second row.
-func (s *Service) inFlight(ctx context.Context, q *db.Queries, instance int64, heard []gateway.Message) (bool, error) {
+// recognise finds our own messages among those that a gateway reports. One that
+// may be on its way right now makes the event wait, because the gateway has
+// reported it before it answered us; one that settles a doubt is taken out of
+// the update. Neither must get a second row.
+func (s *Service) recognise(ctx context.Context, q *db.Queries, instance int64, u *gateway.Update) (waits bool, err error) {
 	var ours []string
-	for _, m := range heard {
+	for _, m := range u.Messages {
 		if m.FromMe && !m.History {
 			ours = append(ours, m.ID)
 		}
@@ -185,20 +189,44 @@ func (s *Service) inFlight(ctx context.Context, q *db.Queries, instance int64, h
 	if err != nil {
 		return false, err
 	}
-	has := make(map[string]bool, len(known))
-	for _, id := range known {
-		has[id] = true
-	}
-	for _, m := range heard {
-		if !m.FromMe || m.History || has[m.ID] {
+	var others []gateway.Message
+	for _, m := range u.Messages {
+		if !m.FromMe || m.History || slices.Contains(known, m.ID) {
+			others = append(others, m)
 			continue
 		}
-		flying, err := q.InFlight(ctx, db.InFlightParams{InstanceID: instance, Text: m.Text})
-		if err != nil || flying {
+		if flying, err := q.InFlight(ctx, db.InFlightParams{InstanceID: instance, Text: m.Text}); err != nil || flying {
 			return flying, err
 		}
+		adopted, err := s.adopt(ctx, q, instance, m)
+		if err != nil {
+			return false, err
+		}
+		if !adopted {
+			others = append(others, m)
+		}
 	}
+	u.Messages = others
 	return false, nil
+}
+
+// adopt settles a message in doubt by its gateway's report of having sent it
+// through its API. What a person typed on the phone says nothing about ours.
+func (s *Service) adopt(ctx context.Context, q *db.Queries, instance int64, m gateway.Message) (bool, error) {
+	if !m.Echo {
+		return false, nil
+	}
+	id, err := q.AdoptReported(ctx, db.AdoptReportedParams{
+		InstanceID: instance, GatewayMessageID: m.ID, Text: m.Text, Jids: []string{m.Chat, m.ChatAlt}, ReportedAt: m.At,
+	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	s.c.Log.LogAttrs(ctx, slog.LevelInfo, "message.doubt_resolved", slog.String("message_id", id.String()), slog.String("outcome", "reported"))
+	return true, q.WakeRelay(ctx) // its chat goes on when this commits
 }
 
 // news is what events say, in the columns of the statements that store it.

@@ -17,14 +17,16 @@ import (
 // has a task of its own, it returns what that task must know.
 func (s *Service) lane(ctx context.Context, h head, solo uuid.UUID) (err error) {
 	defer func() {
-		if p := recover(); p != nil { // the message's lease ends by itself
+		if p := recover(); p != nil {
+			s.leases.drop(h.ID) // the lease ends by itself, and the message is in doubt
 			s.c.Log.LogAttrs(ctx, slog.LevelError, "lane.panicked", slog.String("message_id", h.ID.String()), slog.Any("error", p))
 			err = fault.New(fault.Internal, "lane_panicked", "Sending panicked.")
 		}
 	}()
 	end := time.Now().Add(laneTime)
 	for {
-		verdict, goesOn := s.attempt(ctx, h, h.ID == solo)
+		verdict, goesOn := s.serve(ctx, h, h.ID == solo)
+		s.leases.drop(h.ID)
 		if h.ID == solo {
 			err = verdict
 		}
@@ -35,12 +37,21 @@ func (s *Service) lane(ctx context.Context, h head, solo uuid.UUID) (err error) 
 			s.handOver(context.WithoutCancel(ctx), h.ID)
 			return err
 		}
-		heads, claimErr := s.claims.Do(ctx, []uuid.UUID{h.ID})
+		heads, claimErr := s.claim(ctx, []uuid.UUID{h.ID})
 		if claimErr != nil || len(heads) == 0 {
 			return err // when PostgreSQL is away, the relay finds the rest
 		}
 		h = heads[0]
 	}
+}
+
+// serve does what a claimed message needs: it is sent, or, when it is in doubt,
+// its gateway is asked about it.
+func (s *Service) serve(ctx context.Context, h head, hasTask bool) (verdict error, goesOn bool) {
+	if h.Status == db.MessageStatusUnknown {
+		return nil, s.resolve(ctx, h)
+	}
+	return s.attempt(ctx, h, hasTask)
 }
 
 // attempt sends one claimed message and records what came of it. goesOn is
@@ -58,8 +69,15 @@ func (s *Service) attempt(ctx context.Context, h head, hasTask bool) (verdict er
 		s.record(ctx, settlement{head: h, status: db.MessageStatusQueued, refund: true, unsent: true})
 		return nil, false
 	}
+	if !s.leases.valid(h.ID) {
+		// This process stood still for longer than its lease: somebody else may
+		// be about to decide on this message. It surely was not sent.
+		release()
+		s.record(ctx, settlement{head: h, status: db.MessageStatusQueued, refund: true, unsent: true})
+		return nil, true
+	}
 	started := time.Now()
-	answer := s.ask(ctx, h)
+	answer := s.send(ctx, h)
 	release()
 	st := settle(h, answer)
 	st.started, st.took = started, time.Since(started)
@@ -79,31 +97,19 @@ func (s *Service) attempt(ctx context.Context, h head, hasTask bool) (verdict er
 		}
 		s.requeue(context.WithoutCancel(ctx), payload(h), h.Attempt, st.wait)
 		return nil, false
+	case st.status == db.MessageStatusUnknown:
+		return nil, false // the lane waits until somebody knows
 	case st.status == db.MessageStatusFailed:
 		return fault.New(fault.Invalid, answer.Code, answer.Reason), true
 	}
 	return nil, true
 }
 
-// ask hands the message to its gateway.
-func (s *Service) ask(ctx context.Context, h head) gateway.Answer {
-	g, ok := s.c.Gateways[h.Gateway]
-	if !ok {
-		return gateway.Answer{Outcome: gateway.Pause, Code: "gateway_unsupported", Reason: "This version cannot send through the gateway " + h.Gateway + "."}
-	}
-	account := gateway.Account{Instance: h.Instance, BaseURL: g.BaseURL, Credential: g.Credential}
-	if h.BaseUrl != "" {
-		account.BaseURL = h.BaseUrl
-	}
-	if account.BaseURL == "" {
-		return gateway.Answer{Outcome: gateway.Pause, Code: "no_base_url", Reason: "The instance has no base_url, and there is no default one (EVOLUTION_BASE_URL)."}
-	}
-	if len(h.Credential) > 0 {
-		credential, err := s.c.Box.Open(CredentialContext(h.Instance), h.Credential)
-		if err != nil {
-			return gateway.Answer{Outcome: gateway.Pause, Code: "credential_unreadable", Reason: "The stored credential cannot be opened: " + err.Error()}
-		}
-		account.Credential = credential
+// send hands the message to its gateway.
+func (s *Service) send(ctx context.Context, h head) gateway.Answer {
+	g, account, refusal := s.account(h)
+	if refusal != nil {
+		return *refusal
 	}
 	m := gateway.Outgoing{To: h.Chat, Type: h.Type}
 	if h.Text != nil {
@@ -115,6 +121,33 @@ func (s *Service) ask(ctx context.Context, h head) gateway.Answer {
 	ctx, cancel := context.WithTimeout(ctx, gatewayTimeout)
 	defer cancel()
 	return g.Sender.Send(ctx, account, m)
+}
+
+// account returns how to reach a message's instance, or the answer that a
+// gateway would give which cannot be reached at all.
+func (s *Service) account(h head) (Gateway, gateway.Account, *gateway.Answer) {
+	refuse := func(code, reason string) (Gateway, gateway.Account, *gateway.Answer) {
+		return Gateway{}, gateway.Account{}, &gateway.Answer{Outcome: gateway.Pause, Code: code, Reason: reason}
+	}
+	g, ok := s.c.Gateways[h.Gateway]
+	if !ok {
+		return refuse("gateway_unsupported", "This version cannot send through the gateway "+h.Gateway+".")
+	}
+	account := gateway.Account{Instance: h.Instance, BaseURL: g.BaseURL, Credential: g.Credential}
+	if h.BaseUrl != "" {
+		account.BaseURL = h.BaseUrl
+	}
+	if account.BaseURL == "" {
+		return refuse("no_base_url", "The instance has no base_url, and there is no default one (EVOLUTION_BASE_URL).")
+	}
+	if len(h.Credential) > 0 {
+		credential, err := s.c.Box.Open(CredentialContext(h.Instance), h.Credential)
+		if err != nil {
+			return refuse("credential_unreadable", "The stored credential cannot be opened: "+err.Error())
+		}
+		account.Credential = credential
+	}
+	return g, account, nil
 }
 
 // CredentialContext is what an instance's sealed credential is bound to.
@@ -131,7 +164,7 @@ func settle(h head, a gateway.Answer) settlement {
 	case gateway.Pause:
 		st.status, st.refund = db.MessageStatusQueued, true // it waits for the instance, which is nobody's failed attempt
 	case gateway.InDoubt:
-		st.status = db.MessageStatusUnknown
+		st.status, st.wait = db.MessageStatusUnknown, firstAsk
 	case gateway.Retry:
 		st.status = db.MessageStatusQueued
 		st.wait = max(fault.Backoff(int(h.Attempt)), a.RetryAfter)

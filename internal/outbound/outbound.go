@@ -29,21 +29,20 @@ import (
 	"github.com/msgorch/msgorch/tasks"
 )
 
-// Bounds in time. A lease outlives a gateway's answer and the time to record
-// it, so that only a lost worker loses one.
+// Bounds in time.
 const (
 	gatewayTimeout = 20 * time.Second
-	leaseTime      = time.Minute
 	recordTimeout  = 10 * time.Second // one try of recording an outcome
-	recordPatience = 40 * time.Second // all tries; gatewayTimeout + this ≤ leaseTime
+	recordPatience = time.Minute      // all tries; then what the gateway said is forgotten, and asked again
 	laneTime       = 30 * time.Second // then another task goes on with the lane
 )
 
 // Gateway is how to reach the instances of one kind of gateway.
 type Gateway struct {
 	Sender     gateway.Sender
-	BaseURL    string      // of instances that name none
-	Credential secret.Text // of instances that have none
+	Finder     gateway.Finder // nil: this kind of gateway cannot be asked what it has sent
+	BaseURL    string         // of instances that name none
+	Credential secret.Text    // of instances that have none
 }
 
 // Config is what a Service needs. All fields are required but Attempted and
@@ -69,6 +68,7 @@ type Service struct {
 	c       Config
 	claims  *coalesce.Group[[]uuid.UUID, []head]
 	settles *coalesce.Group[settlement, settled]
+	leases  leases
 
 	mu    sync.Mutex
 	slots map[int64]chan struct{} // by instance
@@ -77,9 +77,10 @@ type Service struct {
 // head is a claimed message: the oldest unsettled one of its chat.
 type head = db.ClaimHeadsRow
 
-// New returns a Service.
+// New returns a Service. Its Run must run for as long as it is used.
 func New(c Config) *Service {
 	s := &Service{c: c, slots: map[int64]chan struct{}{}}
+	s.leases.held = map[uuid.UUID]lease{}
 	shared := coalesce.Options{Width: 2, Max: 200, Timeout: recordTimeout}
 	s.claims = coalesce.New(shared, s.claimBatch)
 	shared.Split = func(err error) bool { return !db.Away(err) }
@@ -94,7 +95,7 @@ func (s *Service) Send(ctx context.Context, m tasks.SendMessage) error {
 	if err != nil {
 		return err
 	}
-	heads, err := s.claims.Do(ctx, []uuid.UUID{id})
+	heads, err := s.claim(ctx, []uuid.UUID{id})
 	if err != nil {
 		return unavailable("claim", err)
 	}
@@ -116,7 +117,7 @@ func (s *Service) SendAll(ctx context.Context, b tasks.SendMessages) error {
 		}
 		ids = append(ids, id)
 	}
-	heads, err := s.claims.Do(ctx, ids)
+	heads, err := s.claim(ctx, ids)
 	if err != nil {
 		return unavailable("claim", err)
 	}

@@ -21,15 +21,21 @@ type settlement struct {
 	answer  gateway.Answer
 	started time.Time
 	took    time.Duration
-	wait    time.Duration // before the next attempt
+	wait    time.Duration // before the next attempt, or before the gateway is asked; negative: held for a person
 	refund  bool          // it does not count as one of the message's attempts
 	unsent  bool          // the gateway was not asked: no attempt to log
 }
 
 // settled is what recording a settlement found out.
 type settled struct {
-	ours  bool // the lease was still ours
+	ours  bool // no later attempt was begun
 	early bool // evidence was waiting for the gateway's id
+}
+
+// claim leases the heads of the chats of messages. It does not end with ctx: a
+// claim whose answer nobody takes would be renewed for ever.
+func (s *Service) claim(ctx context.Context, ids []uuid.UUID) ([]head, error) {
+	return s.claims.Do(context.WithoutCancel(ctx), ids)
 }
 
 // claimBatch claims heads for everyone who waits for some.
@@ -42,12 +48,14 @@ func (s *Service) claimBatch(ctx context.Context, batch [][]uuid.UUID) ([][]head
 			ids = append(ids, id)
 		}
 	}
+	asked := time.Now()
 	rows, err := db.New(s.c.Pool).ClaimHeads(ctx, db.ClaimHeadsParams{Ids: ids, Lease: leaseTime})
 	if err != nil {
 		return nil, fmt.Errorf("claim heads: %w", err)
 	}
 	answers := make([][]head, len(batch))
 	for _, h := range rows {
+		s.leases.hold(h.ID, h.Attempt, asked)
 		i := asker[h.AskedID]
 		answers[i] = append(answers[i], h)
 	}
@@ -55,8 +63,8 @@ func (s *Service) claimBatch(ctx context.Context, batch [][]uuid.UUID) ([][]head
 }
 
 // record writes a settlement down. What a gateway said must not be forgotten
-// because PostgreSQL is away for a moment, so it insists for as long as the
-// lease lasts; after that the message is in doubt.
+// because PostgreSQL is away for a moment, so it insists. The lease may end
+// meanwhile: the message is in doubt then, and this still resolves it.
 func (s *Service) record(ctx context.Context, st settlement) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordPatience)
 	defer cancel()
@@ -80,7 +88,7 @@ func (s *Service) record(ctx context.Context, st settlement) {
 
 func (s *Service) afterSettling(ctx context.Context, st settlement, done settled) {
 	if !done.ours {
-		s.c.Log.LogAttrs(ctx, slog.LevelWarn, "message.lease_lost",
+		s.c.Log.LogAttrs(ctx, slog.LevelWarn, "message.outcome_too_late",
 			slog.String("message_id", st.head.ID.String()), slog.Int("attempt", int(st.head.Attempt)))
 	}
 	if done.early {

@@ -27,6 +27,11 @@ const (
 	// an accept tells Redis within milliseconds.
 	grace     = 2 * time.Second
 	relayLock = 7_305_812_942 // PostgreSQL advisory lock: one sweep at a time
+	// activePatience is how long a row may stay unclaimed while a task of it is
+	// active; againEvery is how often the relay then brings it back.
+	activePatience = 4 * time.Second
+	againEvery     = 10 * time.Second
+	orphansEvery   = 15 * time.Second
 )
 
 // Relay tells Redis of rows that it does not know of: stored in a caller's
@@ -39,6 +44,7 @@ type Relay struct {
 	messages messagePosition
 	events   eventPosition
 	purged   time.Time
+	orphans  time.Time
 }
 
 // RelayConfig is what a Relay needs. All fields are required.
@@ -161,6 +167,12 @@ func (r *Relay) relay(ctx context.Context, patience time.Duration) error {
 	if err := r.Redis.SAdd(ctx, "asynq:queues", names...).Err(); err != nil {
 		return fmt.Errorf("reach Redis: %w", err)
 	}
+	if time.Since(r.orphans) > orphansEvery {
+		r.orphans = time.Now()
+		if err := r.dropOrphans(ctx); err != nil {
+			return err
+		}
+	}
 	if err := r.relayMessages(ctx, patience); err != nil {
 		return err
 	}
@@ -191,15 +203,16 @@ func (r *Relay) relayMessages(ctx context.Context, patience time.Duration) error
 
 func (r *Relay) queueMessages(ctx context.Context, rows []db.DueHeadsRow, patience time.Duration) error {
 	due := rows[:0:0]
-	var keys [][]string
+	var lost []search
 	for _, m := range rows {
-		if m.SendAt == nil && time.Since(m.NextAttemptAt) < patience {
+		late := time.Since(m.NextAttemptAt)
+		if m.Status == db.MessageStatusQueued && m.SendAt == nil && late < patience {
 			continue
 		}
 		due = append(due, m)
-		keys = append(keys, messageTasks(m))
+		lost = append(lost, search{queue: tasks.QueueOf(string(m.Priority)), ids: messageTasks(m), late: late})
 	}
-	known, err := r.known(ctx, keys)
+	known, err := r.known(ctx, lost)
 	if err != nil {
 		return err
 	}
@@ -209,8 +222,7 @@ func (r *Relay) queueMessages(ctx context.Context, rows []db.DueHeadsRow, patien
 			continue
 		}
 		p := outbound.Payload(m.ID, m.Instance, m.Chat, m.Text, m.Priority)
-		// Another identity than the first one's, which may be archived.
-		id := asynq.TaskID(fmt.Sprintf("message:send:%s:%d", m.ID, m.Attempt))
+		id := asynq.TaskID(again(fmt.Sprintf("message:send:%s:%d", m.ID, m.Attempt), lost[i].late))
 		err := tasks.Enqueue(ctx, r.Client, p, id)
 		if errors.Is(err, tasks.ErrInvalid) { // one such row must not hold up the others
 			r.Log.LogAttrs(ctx, slog.LevelError, "message.unqueueable", slog.String("message_id", m.ID.String()), slog.Any("error", err))
@@ -225,20 +237,26 @@ func (r *Relay) queueMessages(ctx context.Context, rows []db.DueHeadsRow, patien
 	return nil
 }
 
-// messageTasks returns the keys of every task that may carry a message.
+// messageTasks returns every task that may carry a message: the one it was
+// accepted with, the one it is tried again with, and the relay's own.
 func messageTasks(m db.DueHeadsRow) []string {
-	queue, id := tasks.QueueOf(string(m.Priority)), m.ID.String()
-	keys := []string{
-		taskKey(queue, "message:send:"+id),
-		taskKey(queue, fmt.Sprintf("message:send:%s:%d", id, m.Attempt)),
-	}
+	first := "message:send:" + m.ID.String()
+	latest := fmt.Sprintf("%s:%d", first, m.Attempt)
+	late := time.Since(m.NextAttemptAt)
+	ids := []string{first, latest, again(latest, late), again(latest, late-againEvery)}
 	if m.TaskBatch != nil && m.Attempt == 0 {
-		keys = append(keys, taskKey(queue, "messages:send:"+m.TaskBatch.String()))
+		ids = append(ids, "messages:send:"+m.TaskBatch.String())
 	}
 	if m.IdempotencyKey != nil {
-		keys = append(keys, taskKey(queue, "message:send:"+m.Instance+":"+*m.IdempotencyKey))
+		ids = append(ids, "message:send:"+m.Instance+":"+*m.IdempotencyKey)
 	}
-	return keys
+	return ids
+}
+
+// again names the task with which the relay brings back a row: another one as
+// time goes on, because the last may hang with a worker that is gone.
+func again(id string, late time.Duration) string {
+	return fmt.Sprintf("%s:again:%d", id, max(late, 0)/againEvery)
 }
 
 func (r *Relay) relayEvents(ctx context.Context, patience time.Duration) error {
@@ -264,15 +282,15 @@ func (r *Relay) relayEvents(ctx context.Context, patience time.Duration) error {
 }
 
 func (r *Relay) queueEvents(ctx context.Context, rows []db.OverdueEventsRow) error {
-	keys := make([][]string, len(rows))
+	lost := make([]search, len(rows))
 	for i, e := range rows {
-		id := "gateway:event:" + e.ID.String()
-		keys[i] = []string{taskKey(tasks.QueueInbound, id), taskKey(tasks.QueueInbound, id+":again")}
+		id, late := "gateway:event:"+e.ID.String(), time.Since(e.ReceivedAt)
+		lost[i] = search{queue: tasks.QueueInbound, late: late, ids: []string{id, id + ":again", again(id, late), again(id, late-againEvery)}}
 		if e.TaskBatch != nil {
-			keys[i] = append(keys[i], taskKey(tasks.QueueInbound, "gateway:events:"+e.TaskBatch.String()))
+			lost[i].ids = append(lost[i].ids, "gateway:events:"+e.TaskBatch.String())
 		}
 	}
-	known, err := r.known(ctx, keys)
+	known, err := r.known(ctx, lost)
 	if err != nil {
 		return err
 	}
@@ -282,7 +300,7 @@ func (r *Relay) queueEvents(ctx context.Context, rows []db.OverdueEventsRow) err
 			continue
 		}
 		p := tasks.GatewayEvent{ID: e.ID.String(), Instance: e.Instance, Event: e.Event}
-		id := asynq.TaskID(fmt.Sprintf("gateway:event:%s:swept:%d", e.ID, time.Now().Unix()/60))
+		id := asynq.TaskID(again("gateway:event:"+p.ID, lost[i].late))
 		if err := tasks.Enqueue(ctx, r.Client, p, id); err != nil && !errors.Is(err, tasks.ErrDuplicate) {
 			return err
 		}
@@ -292,37 +310,80 @@ func (r *Relay) queueEvents(ctx context.Context, rows []db.OverdueEventsRow) err
 	return nil
 }
 
-// taskKey is where asynq 0.26 keeps a task. The Inspector would answer the same
-// question with a round trip for each task.
-func taskKey(queue, id string) string { return "asynq:{" + queue + "}:t:" + id }
+// search is the tasks that may carry one row, and how late the row is.
+type search struct {
+	queue string
+	ids   []string
+	late  time.Duration
+}
 
-// known reports for each list of tasks whether Redis holds one that will still
-// run.
-func (r *Relay) known(ctx context.Context, lists [][]string) ([]bool, error) {
-	out := make([]bool, len(lists))
-	if len(lists) == 0 {
+// known reports for each row whether Redis holds a task of it that will still
+// run. An active task counts only for a while: a living worker claims what it
+// holds at once, and one that was killed leaves its tasks active for long. The
+// keys are those of asynq 0.26; its Inspector would take a round trip for each.
+func (r *Relay) known(ctx context.Context, rows []search) ([]bool, error) {
+	out := make([]bool, len(rows))
+	if len(rows) == 0 {
 		return out, nil
 	}
 	pipe := r.Redis.Pipeline()
-	states := make([][]*redis.StringCmd, len(lists))
-	for i, keys := range lists {
-		for _, k := range keys {
-			states[i] = append(states[i], pipe.HGet(ctx, k, "state"))
+	states := make([][]*redis.StringCmd, len(rows))
+	for i, row := range rows {
+		for _, id := range row.ids {
+			states[i] = append(states[i], pipe.HGet(ctx, taskKey(row.queue, id), "state"))
 		}
 	}
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return nil, fmt.Errorf("ask Redis for tasks: %w", err)
 	}
-	for i := range lists {
+	for i, row := range rows {
 		for _, s := range states[i] {
 			switch s.Val() {
-			case "pending", "active", "scheduled", "retry", "aggregating":
+			case "pending", "scheduled", "retry", "aggregating":
 				out[i] = true
+			case "active":
+				out[i] = out[i] || row.late < activePatience
 			}
 		}
 	}
 	return out, nil
 }
+
+func taskKey(queue, id string) string { return "asynq:{" + queue + "}:t:" + id }
+
+// dropOrphans removes tasks that are active without a lease: nobody holds them,
+// and asynq would show them as active for ever. Taking a task gives it a lease
+// in the same script, so that none is caught half-way. What they carried is
+// found by its rows.
+func (r *Relay) dropOrphans(ctx context.Context) error {
+	dropped := 0
+	for _, queue := range tasks.Queues() {
+		active, lease := "asynq:{"+queue+"}:active", "asynq:{"+queue+"}:lease"
+		ids, err := r.Redis.LRange(ctx, active, 0, -1).Result()
+		if err != nil {
+			return fmt.Errorf("list active tasks: %w", err)
+		}
+		for _, id := range ids {
+			n, err := orphan.Run(ctx, r.Redis, []string{active, lease, taskKey(queue, id)}, id).Int()
+			if err != nil {
+				return fmt.Errorf("drop orphaned task: %w", err)
+			}
+			dropped += n
+		}
+	}
+	r.count("orphan", dropped)
+	return nil
+}
+
+// orphan drops one task, if it is active and has no lease.
+//
+//nolint:gochecknoglobals // a constant; go-redis keeps its hash in it
+var orphan = redis.NewScript(`
+if redis.call("ZSCORE", KEYS[2], ARGV[1]) or redis.call("LREM", KEYS[1], 0, ARGV[1]) == 0 then
+    return 0
+end
+redis.call("DEL", KEYS[3])
+return 1`)
 
 func (r *Relay) count(kind string, n int) {
 	if n > 0 {

@@ -20,7 +20,7 @@ import (
 // three kilobytes.
 const maxAnswerBytes = 1 << 20
 
-// Sender sends through Evolution API.
+// Sender sends through Evolution API, and finds what was sent.
 type Sender struct {
 	client *http.Client
 }
@@ -84,14 +84,25 @@ func newRequest(ctx context.Context, to gateway.Account, number string, m gatewa
 	if strings.ContainsFunc(to.Credential.Reveal(), unicode.IsControl) {
 		return nil, &verdict{gateway.Pause, "bad_credentials"}
 	}
-	body, err := json.Marshal(newSendText(number, m))
+	request, err := post(ctx, to, "/message/sendText/", newSendText(number, m))
 	if err != nil {
-		return nil, &verdict{gateway.Permanent, "invalid_request"}
-	}
-	address := to.BaseURL + "/message/sendText/" + url.PathEscape(to.Instance)
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
-	if err != nil || request.URL.Host == "" || !strings.HasPrefix(request.URL.Scheme, "http") {
 		return nil, &verdict{gateway.Pause, "invalid_base_url"}
+	}
+	return request, nil
+}
+
+// errBadURL means that an account's address is not one of HTTP.
+var errBadURL = errors.New("the base URL is not an http or https URL")
+
+// post builds a call of the gateway's API for an account.
+func post(ctx context.Context, to gateway.Account, path string, body any) (*http.Request, error) {
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, to.BaseURL+path+url.PathEscape(to.Instance), bytes.NewReader(encoded))
+	if err != nil || request.URL.Host == "" || !strings.HasPrefix(request.URL.Scheme, "http") {
+		return nil, errBadURL
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Apikey", to.Credential.Reveal())

@@ -1,0 +1,160 @@
+package evolution
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/msgorch/msgorch/internal/gateway"
+)
+
+// Bounds of a search. An instance that has sent more in the time in question
+// cannot be searched: that is an answer too, and a safe one.
+const (
+	findPage     = 500
+	findPages    = 20
+	maxFindBytes = 16 << 20 // records carry whole messages
+)
+
+// clockSkew is how far the gateway's clock may run behind ours.
+const clockSkew = 5 * time.Second
+
+// findMessages is the body of POST /chat/findMessages. Evolution takes offset
+// for the size of a page, and ignores a time without its other end.
+type findMessages struct {
+	Where struct {
+		Key struct {
+			FromMe bool `json:"fromMe"`
+		} `json:"key"`
+		Timestamp struct {
+			From time.Time `json:"gte"`
+			To   time.Time `json:"lte"`
+		} `json:"messageTimestamp"`
+	} `json:"where"`
+	Page   int `json:"page"`
+	Offset int `json:"offset"`
+}
+
+// sent is a message that the gateway has sent.
+type sent struct {
+	id string
+	at time.Time
+}
+
+// Find implements gateway.Finder. It does not ask for the chat alone, because
+// the gateway may have stored the message under another address of the same
+// person: a LID, or the number with or without a mobile prefix.
+func (s *Sender) Find(ctx context.Context, at gateway.Account, m gateway.Sought) ([]string, error) {
+	var call findMessages
+	call.Where.Key.FromMe = true
+	call.Where.Timestamp.From = m.Since.Add(-clockSkew).UTC().Truncate(time.Second)
+	call.Where.Timestamp.To = time.Now().Add(time.Minute).UTC()
+	call.Offset = findPage
+	var found []sent
+	for call.Page = 1; ; call.Page++ {
+		records, pages, err := s.findPage(ctx, at, call)
+		if err != nil {
+			return nil, err
+		}
+		for record := range elements(records) {
+			if hit, ok := matchSent(objectOf(record), m, call.Where.Timestamp.From); ok {
+				found = append(found, hit)
+			}
+		}
+		if call.Page >= pages {
+			break
+		}
+		if call.Page >= findPages {
+			return nil, fmt.Errorf("the instance has sent more than %d messages since", findPage*findPages)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b sent) int { return cmp.Compare(a.at.Unix(), b.at.Unix()) })
+	ids := make([]string, len(found))
+	for i, f := range found {
+		ids[i] = f.id
+	}
+	return ids, nil
+}
+
+func (s *Sender) findPage(ctx context.Context, at gateway.Account, call findMessages) (records json.RawMessage, pages int, err error) {
+	request, err := post(ctx, at, "/chat/findMessages/", call)
+	if err != nil {
+		return nil, 0, err
+	}
+	response, err := s.client.Do(request)
+	if err != nil {
+		return nil, 0, fmt.Errorf("ask the gateway: %s", causeOf(err))
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxFindBytes+1))
+	switch {
+	case err != nil:
+		return nil, 0, fmt.Errorf("read the gateway's answer: %s", causeOf(err))
+	case response.StatusCode < 200 || response.StatusCode > 299:
+		return nil, 0, fmt.Errorf("the gateway answered %d", response.StatusCode)
+	case len(body) > maxFindBytes || !json.Valid(body):
+		return nil, 0, errors.New("the gateway's answer cannot be read")
+	}
+	messages := objectOf(objectOf(body).get("messages"))
+	records = messages.get("records")
+	count, ok := numberOf(messages.get("pages"))
+	if !ok || len(records) == 0 || records[0] != '[' {
+		return nil, 0, errors.New("the gateway's answer holds no messages")
+	}
+	return records, int(min(count, findPages+1)), nil
+}
+
+// matchSent reads a record that may be the message sought.
+func matchSent(record object, m gateway.Sought, since time.Time) (sent, bool) {
+	key := objectOf(record.get("key"))
+	id, err := messageID(key.get("id"))
+	at := timeOf(record.get("messageTimestamp"))
+	if err != nil || !isTrue(key.get("fromMe")) || at.Before(since) {
+		return sent{}, false
+	}
+	if sanitize(contentOf(record.get("message")).text, maxTextRunes) != sanitize(m.Text, maxTextRunes) {
+		return sent{}, false
+	}
+	for _, name := range []string{"remoteJid", "remoteJidAlt"} {
+		if jid, ok := canonicalJID(key.text(name)); ok && maybeSame(jid, m.To) {
+			return sent{id: id, at: at}, true
+		}
+	}
+	return sent{}, false
+}
+
+// maybeSame reports whether two JIDs may be one chat: when they are equal, when
+// one is a LID, which tells nothing, or when they are two ways to write one
+// mobile number.
+func maybeSame(a, b string) bool {
+	if a == b {
+		return true
+	}
+	if strings.HasSuffix(a, serverGroup) || strings.HasSuffix(b, serverGroup) {
+		return false
+	}
+	return isLID(a) || isLID(b) || withoutMobilePrefix(user(a)) == withoutMobilePrefix(user(b))
+}
+
+// withoutMobilePrefix drops the digit that Mexico (521…), Argentina (549…) and
+// Brazil (55 DD 9…) put before mobile numbers, and WhatsApp only sometimes.
+func withoutMobilePrefix(digits string) string {
+	switch {
+	case len(digits) == 13 && (strings.HasPrefix(digits, "521") || strings.HasPrefix(digits, "549")):
+		return digits[:2] + digits[3:]
+	case len(digits) == 13 && strings.HasPrefix(digits, "55") && digits[4] == '9':
+		return digits[:4] + digits[5:]
+	}
+	return digits
+}
+
+var _ interface {
+	gateway.Sender
+	gateway.Finder
+} = (*Sender)(nil)
