@@ -3,7 +3,12 @@
 -- order given, and makes their chats. It answers for every message whether its
 -- instance exists and whether it is new; one that is not new met its
 -- idempotency key in an earlier message. Empty text and the zero time mean
--- null. Chats are locked in order, so that two of these never deadlock.
+-- null.
+--
+-- Nobody waits for a chat: one that another transaction holds is brought up to
+-- date by that one. Only a chat that another transaction is just making must be
+-- waited for; when it was made meanwhile, this does not see it, and the message
+-- is neither new nor known by its key: then it is to be accepted again.
 WITH asked AS (
     SELECT row_number() OVER () AS ord, a.*
     FROM (
@@ -28,12 +33,21 @@ WITH asked AS (
         SELECT 1 FROM messages m
         WHERE m.instance_id = k.instance_id AND m.idempotency_key = NULLIF(k.idempotency_key, '')
     )
-), lanes AS (
+), old_lanes AS (
+    SELECT c.id, c.instance_id, c.jid
+    FROM (SELECT DISTINCT instance_id, jid FROM unseen) u JOIN chats c USING (instance_id, jid)
+), new_lanes AS (
     INSERT INTO chats (instance_id, jid, last_message_at)
-    SELECT DISTINCT u.instance_id, u.jid, now() FROM unseen u ORDER BY u.instance_id, u.jid
-    ON CONFLICT ON CONSTRAINT chats_jid_key
-    DO UPDATE SET last_message_at = GREATEST(chats.last_message_at, excluded.last_message_at), unread = 0
+    SELECT DISTINCT u.instance_id, u.jid, now() FROM unseen u
+    WHERE NOT EXISTS (SELECT 1 FROM old_lanes o WHERE o.instance_id = u.instance_id AND o.jid = u.jid)
+    ORDER BY u.instance_id, u.jid
+    ON CONFLICT ON CONSTRAINT chats_jid_key DO NOTHING
     RETURNING id, instance_id, jid
+), lanes AS (
+    SELECT id, instance_id, jid FROM old_lanes UNION ALL SELECT id, instance_id, jid FROM new_lanes
+), bumped AS (
+    UPDATE chats c SET last_message_at = GREATEST(c.last_message_at, now()), unread = 0
+    WHERE c.id IN (SELECT o.id FROM chats o WHERE o.id IN (SELECT id FROM old_lanes) FOR UPDATE SKIP LOCKED)
 ), fresh AS (
     INSERT INTO messages (
         id, instance_id, chat_id, direction, status, type, text, reply_to, priority,

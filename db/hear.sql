@@ -1,8 +1,9 @@
 -- name: StoreEvents :many
 -- StoreEvents stores raw gateway events that arrived together. It answers with
 -- the new ones; a missing one repeats an earlier body of its instance.
-INSERT INTO gateway_events (id, instance_id, event, body, body_hash, state, reason, task_batch)
+INSERT INTO gateway_events (id, instance_id, event, body, body_hash, state, reason, chat, written_at, task_batch)
 SELECT e.id, e.instance_id, e.event, e.body, e.body_hash, e.state::event_state, NULLIF(e.reason, ''),
+       NULLIF(e.chat, ''), NULLIF(e.written_at, '0001-01-01 00:00:00+00'),
        NULLIF(@task_batch::uuid, '00000000-0000-0000-0000-000000000000')
 FROM (
     SELECT unnest(@ids::uuid[]) AS id,
@@ -11,7 +12,9 @@ FROM (
            unnest(@bodies::bytea[]) AS body,
            unnest(@body_hashes::bytea[]) AS body_hash,
            unnest(@states::text[]) AS state,
-           unnest(@reasons::text[]) AS reason
+           unnest(@reasons::text[]) AS reason,
+           unnest(@chats::text[]) AS chat,
+           unnest(@written_ats::timestamptz[]) AS written_at
 ) e
 ON CONFLICT ON CONSTRAINT gateway_events_body_key DO NOTHING
 RETURNING id;
@@ -22,11 +25,22 @@ SELECT id FROM gateway_events WHERE instance_id = @instance_id AND body_hash = @
 
 -- name: LockPendingEvents :many
 -- LockPendingEvents reads the events that are still to be applied, and keeps
--- other workers from applying them too. Locked in one order.
+-- other workers from applying them too. With an event that holds a message of a
+-- chat come those of the same chat that were written before it and still wait:
+-- so messages are applied in the order in which they were written, whichever
+-- task comes first. Locked in one order.
+WITH wanted AS (
+    SELECT w.id, w.instance_id, w.chat, w.written_at FROM gateway_events w
+    WHERE w.id = ANY(@ids::uuid[]) AND w.state = 'pending'
+), earlier AS (
+    SELECT p.id
+    FROM (SELECT instance_id, chat, max(written_at) AS until FROM wanted WHERE chat IS NOT NULL GROUP BY instance_id, chat) u
+    JOIN gateway_events p ON p.instance_id = u.instance_id AND p.chat = u.chat AND p.state = 'pending' AND p.written_at <= u.until
+)
 SELECT e.id, e.instance_id, e.event, e.body, e.attempt, e.received_at, i.name AS instance, i.gateway
 FROM gateway_events e
 JOIN instances i ON i.id = e.instance_id
-WHERE e.id = ANY(@ids::uuid[]) AND e.state = 'pending'
+WHERE e.id IN (SELECT id FROM wanted UNION SELECT id FROM earlier) AND e.state = 'pending'
 ORDER BY e.id
 FOR UPDATE OF e;
 

@@ -277,10 +277,18 @@ func (q *Queries) KnownGatewayIDs(ctx context.Context, arg KnownGatewayIDsParams
 }
 
 const lockPendingEvents = `-- name: LockPendingEvents :many
+WITH wanted AS (
+    SELECT w.id, w.instance_id, w.chat, w.written_at FROM gateway_events w
+    WHERE w.id = ANY($1::uuid[]) AND w.state = 'pending'
+), earlier AS (
+    SELECT p.id
+    FROM (SELECT instance_id, chat, max(written_at) AS until FROM wanted WHERE chat IS NOT NULL GROUP BY instance_id, chat) u
+    JOIN gateway_events p ON p.instance_id = u.instance_id AND p.chat = u.chat AND p.state = 'pending' AND p.written_at <= u.until
+)
 SELECT e.id, e.instance_id, e.event, e.body, e.attempt, e.received_at, i.name AS instance, i.gateway
 FROM gateway_events e
 JOIN instances i ON i.id = e.instance_id
-WHERE e.id = ANY($1::uuid[]) AND e.state = 'pending'
+WHERE e.id IN (SELECT id FROM wanted UNION SELECT id FROM earlier) AND e.state = 'pending'
 ORDER BY e.id
 FOR UPDATE OF e
 `
@@ -297,7 +305,10 @@ type LockPendingEventsRow struct {
 }
 
 // LockPendingEvents reads the events that are still to be applied, and keeps
-// other workers from applying them too. Locked in one order.
+// other workers from applying them too. With an event that holds a message of a
+// chat come those of the same chat that were written before it and still wait:
+// so messages are applied in the order in which they were written, whichever
+// task comes first. Locked in one order.
 func (q *Queries) LockPendingEvents(ctx context.Context, ids []uuid.UUID) ([]LockPendingEventsRow, error) {
 	rows, err := q.db.Query(ctx, lockPendingEvents, ids)
 	if err != nil {
@@ -422,8 +433,9 @@ func (q *Queries) SetConnection(ctx context.Context, arg SetConnectionParams) er
 }
 
 const storeEvents = `-- name: StoreEvents :many
-INSERT INTO gateway_events (id, instance_id, event, body, body_hash, state, reason, task_batch)
+INSERT INTO gateway_events (id, instance_id, event, body, body_hash, state, reason, chat, written_at, task_batch)
 SELECT e.id, e.instance_id, e.event, e.body, e.body_hash, e.state::event_state, NULLIF(e.reason, ''),
+       NULLIF(e.chat, ''), NULLIF(e.written_at, '0001-01-01 00:00:00+00'),
        NULLIF($1::uuid, '00000000-0000-0000-0000-000000000000')
 FROM (
     SELECT unnest($2::uuid[]) AS id,
@@ -432,7 +444,9 @@ FROM (
            unnest($5::bytea[]) AS body,
            unnest($6::bytea[]) AS body_hash,
            unnest($7::text[]) AS state,
-           unnest($8::text[]) AS reason
+           unnest($8::text[]) AS reason,
+           unnest($9::text[]) AS chat,
+           unnest($10::timestamptz[]) AS written_at
 ) e
 ON CONFLICT ON CONSTRAINT gateway_events_body_key DO NOTHING
 RETURNING id
@@ -447,6 +461,8 @@ type StoreEventsParams struct {
 	BodyHashes  [][]byte
 	States      []string
 	Reasons     []string
+	Chats       []string
+	WrittenAts  []time.Time
 }
 
 // StoreEvents stores raw gateway events that arrived together. It answers with
@@ -461,6 +477,8 @@ func (q *Queries) StoreEvents(ctx context.Context, arg StoreEventsParams) ([]uui
 		arg.BodyHashes,
 		arg.States,
 		arg.Reasons,
+		arg.Chats,
+		arg.WrittenAts,
 	)
 	if err != nil {
 		return nil, err

@@ -253,6 +253,8 @@ type GatewayEvent struct {
 	Attempt    int32
 	ReceivedAt time.Time
 	AppliedAt  *time.Time
+	Chat       *string
+	WrittenAt  *time.Time
 }
 
 type Instance struct {

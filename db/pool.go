@@ -35,6 +35,11 @@ func Open(ctx context.Context, databaseURL string, size int32) (*pgxpool.Pool, e
 	if cfg.ConnConfig.RuntimeParams["statement_timeout"] == "" {
 		cfg.ConnConfig.RuntimeParams["statement_timeout"] = "30000"
 	}
+	// Nothing of ours holds a lock for long; a caller's own transaction may, and
+	// must not hold up what has nothing to do with it.
+	if cfg.ConnConfig.RuntimeParams["lock_timeout"] == "" {
+		cfg.ConnConfig.RuntimeParams["lock_timeout"] = "3000"
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open pool: %w", err)
@@ -104,6 +109,13 @@ func listenOnce(ctx context.Context, pool *pgxpool.Pool, onConnect func(), chann
 func Violates(err error, constraint string) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && pg.ConstraintName == constraint
+}
+
+// Blocked reports whether err says that a lock was held by another transaction
+// for too long. Away(err) is true as well.
+func Blocked(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.Code == "55P03"
 }
 
 // Away reports whether err says that PostgreSQL could not be reached, or could

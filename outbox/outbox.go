@@ -78,7 +78,8 @@ func New(pool *pgxpool.Pool, client *asynq.Client) *Outbox {
 	})
 	o.accepts = coalesce.New(coalesce.Options{
 		Width: acceptWidth, Max: acceptMax, Timeout: acceptTimeout,
-		Split: func(err error) bool { return !db.Away(err) },
+		// A lock that one caller's chat or key waits for is no matter of the others.
+		Split: func(err error) bool { return !db.Away(err) || db.Blocked(err) },
 	}, o.acceptBatch)
 	return o
 }

@@ -19,7 +19,10 @@ import (
 	"github.com/msgorch/msgorch/tasks"
 )
 
-const maxAhead = 366 * 24 * time.Hour
+const (
+	maxAhead   = 366 * 24 * time.Hour
+	storeTries = 3
+)
 
 // newID returns a UUIDv7: ids sort by the time they were made.
 func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
@@ -102,6 +105,10 @@ func unknownReply() error {
 // store writes the rows of messages, which are valid, in the order given. The
 // error of one is in its answer; the error returned is everyone's.
 func store(ctx context.Context, q *db.Queries, group uuid.UUID, batch []tasks.SendMessage) ([]accepted, error) {
+	return storeTimes(ctx, q, group, batch, storeTries)
+}
+
+func storeTimes(ctx context.Context, q *db.Queries, group uuid.UUID, batch []tasks.SendMessage, tries int) ([]accepted, error) {
 	answers := make([]accepted, len(batch))
 	if err := checkReplies(ctx, q, batch, answers); err != nil {
 		return nil, err
@@ -114,6 +121,7 @@ func store(ctx context.Context, q *db.Queries, group uuid.UUID, batch []tasks.Se
 	if err != nil {
 		return nil, fmt.Errorf("accept messages: %w", err)
 	}
+	var again []int
 	for n, row := range rows {
 		i := at[n]
 		answers[i].receipt.ID, answers[i].receipt.Chat = args.Ids[n], args.Chats[n]
@@ -126,12 +134,40 @@ func store(ctx context.Context, q *db.Queries, group uuid.UUID, batch []tasks.Se
 			answers[i].receipt.Status = statusAt(batch[i].SendAt, row.CreatedAt)
 		default:
 			answers[i].receipt, answers[i].err = replay(ctx, q, batch[i], args.RequestHashes[n])
-			if err := answers[i].err; err != nil && fault.Of(err).Kind == fault.Internal {
+			if errors.Is(answers[i].err, pgx.ErrNoRows) {
+				again = append(again, i)
+			} else if err := answers[i].err; err != nil && fault.Of(err).Kind == fault.Internal {
 				return nil, err
 			}
 		}
 	}
-	return answers, nil
+	return answers, storeAgain(ctx, q, group, batch, answers, again, tries-1)
+}
+
+// storeAgain stores the messages whose chat was made by somebody else while
+// theirs was looked for. The chats are there now.
+func storeAgain(ctx context.Context, q *db.Queries, group uuid.UUID, batch []tasks.SendMessage, answers []accepted, at []int, tries int) error {
+	if len(at) == 0 {
+		return nil
+	}
+	if tries == 0 { // only a caller's transaction whose snapshot does not move comes here
+		for _, i := range at {
+			answers[i].err = fault.New(fault.Unavailable, "chat_busy", "The chat was just made by another transaction; try again.").RetryAfter(time.Second)
+		}
+		return nil
+	}
+	rest := make([]tasks.SendMessage, len(at))
+	for n, i := range at {
+		rest[n] = batch[i]
+	}
+	stored, err := storeTimes(ctx, q, group, rest, tries)
+	if err != nil {
+		return err
+	}
+	for n, i := range at {
+		answers[i] = stored[n]
+	}
+	return nil
 }
 
 // acceptArgs lays the messages out in columns, leaving out those that have an
@@ -195,6 +231,9 @@ func encode(m tasks.SendMessage, chat string) (metadata string, hash []byte, err
 // replay answers for a message whose key is known: with the receipt of the
 // first one, if it was the same.
 func replay(ctx context.Context, q *db.Queries, m tasks.SendMessage, hash []byte) (Receipt, error) {
+	if m.Key == "" {
+		return Receipt{}, pgx.ErrNoRows
+	}
 	row, err := q.MessageByKey(ctx, db.MessageByKeyParams{Instance: m.Instance, IdempotencyKey: m.Key})
 	if err != nil {
 		return Receipt{}, fmt.Errorf("find message by key: %w", err)

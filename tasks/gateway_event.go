@@ -19,6 +19,8 @@ type GatewayEvent struct {
 	ID       string `json:"id"`
 	Instance string `json:"instance"`
 	Event    string `json:"event"` // such as "messages.upsert"; for whoever watches the queue
+	// Settle is how long the task waits before it is due; zero means not at all.
+	Settle time.Duration `json:"-"`
 }
 
 // TaskType implements Payload.
@@ -26,7 +28,7 @@ func (GatewayEvent) TaskType() string { return "gateway:event" }
 
 // Options implements Payload.
 func (e GatewayEvent) Options() []asynq.Option {
-	return eventOptions("gateway:event:" + e.ID)
+	return eventOptions("gateway:event:"+e.ID, e.Settle)
 }
 
 // Validate implements Payload.
@@ -43,6 +45,8 @@ type GatewayEvents struct {
 	// Batch names the group. It is stored with each of its events.
 	Batch  string         `json:"batch"`
 	Events []GatewayEvent `json:"events"`
+	// Settle is how long the task waits before it is due; zero means not at all.
+	Settle time.Duration `json:"-"`
 }
 
 // TaskType implements Payload.
@@ -50,7 +54,7 @@ func (GatewayEvents) TaskType() string { return "gateway:events" }
 
 // Options implements Payload.
 func (b GatewayEvents) Options() []asynq.Option {
-	return eventOptions("gateway:events:" + b.Batch)
+	return eventOptions("gateway:events:"+b.Batch, b.Settle)
 }
 
 // Validate implements Payload.
@@ -66,11 +70,12 @@ func (b GatewayEvents) Validate() error {
 	return nil
 }
 
-func eventOptions(taskID string) []asynq.Option {
+func eventOptions(taskID string, settle time.Duration) []asynq.Option {
 	return []asynq.Option{
 		asynq.Queue(QueueInbound),
 		asynq.TaskID(taskID),
 		asynq.Timeout(eventTimeout),
 		asynq.MaxRetry(eventMaxRetry),
+		asynq.ProcessIn(settle),
 	}
 }

@@ -310,6 +310,7 @@ func (n *news) write(ctx context.Context, q *db.Queries) error {
 			return fmt.Errorf("upsert contacts: %w", err)
 		}
 	}
+	slices.SortStableFunc(n.heard, func(a, b heard) int { return a.written.Compare(b.written) })
 	for rest := n.heard; len(rest) > 0; {
 		k := min(len(rest), heardChunk)
 		if _, err := q.StoreHeard(ctx, heardParams(rest[:k])); err != nil {

@@ -28,6 +28,9 @@ const (
 	storeWidth   = 2
 	storeMax     = 200
 	storeTimeout = 10 * time.Second
+	// settling is how long a message waits to be applied, so that one which was
+	// written before it and comes a little later is applied before it.
+	settling = 300 * time.Millisecond
 	// largeBody is where an event gets a task of its own: a worker holds the
 	// bodies of all events of a task in memory.
 	largeBody = 64 << 10
@@ -70,6 +73,8 @@ type event struct {
 	hash     [sha256.Size]byte
 	state    db.EventState
 	reason   string
+	chat     string    // of a message that somebody sent us; empty for anything else
+	written  time.Time // when it was written; zero for anything else
 }
 
 // New returns a Service.
@@ -110,8 +115,12 @@ func (s *Service) Accept(ctx context.Context, i db.Instance, e gateway.Envelope)
 	switch {
 	case err != nil:
 		in.state, in.reason = db.EventStateQuarantined, fault.Of(err).Code
+		s.c.Log.LogAttrs(ctx, slog.LevelWarn, "event.quarantined", slog.String("event_id", in.id.String()),
+			slog.String("instance", i.Name), slog.String("code", in.reason))
 	case !update.Handled:
 		in.state = db.EventStateUnhandled
+	default:
+		in.chat, in.written = placeOf(update)
 	}
 	r, err := s.stores.Do(ctx, in)
 	if err != nil && db.Away(err) {
@@ -119,6 +128,19 @@ func (s *Service) Accept(ctx context.Context, i db.Instance, e gateway.Envelope)
 			RetryAfter(2 * time.Second).Because(err)
 	}
 	return r, err
+}
+
+// placeOf returns the chat of an update that is one message somebody sent us,
+// and when it was written.
+func placeOf(u gateway.Update) (chat string, written time.Time) {
+	if len(u.Messages) != 1 || u.Messages[0].FromMe || u.Messages[0].History {
+		return "", time.Time{}
+	}
+	written = u.Messages[0].At
+	if written.IsZero() {
+		written = time.Now()
+	}
+	return u.Messages[0].Chat, written.UTC()
 }
 
 func (s *Service) decode(kind, name string, body []byte) (gateway.Update, error) {
@@ -144,6 +166,8 @@ func (s *Service) storeBatch(ctx context.Context, batch []event) ([]Receipt, err
 		p.BodyHashes = append(p.BodyHashes, e.hash[:])
 		p.States = append(p.States, string(e.state))
 		p.Reasons = append(p.Reasons, e.reason)
+		p.Chats = append(p.Chats, e.chat)
+		p.WrittenAts = append(p.WrittenAts, e.written)
 	}
 	stored, err := q.StoreEvents(ctx, p)
 	if err != nil {
@@ -177,24 +201,38 @@ func receiptOf(ctx context.Context, q *db.Queries, e event, fresh bool) (Receipt
 }
 
 // tasksFor returns the tasks of the events that are new and to be applied.
+// Messages go apart from the rest, because they wait to settle.
 func tasksFor(group uuid.UUID, batch []event, fresh map[uuid.UUID]bool) []tasks.Payload {
 	var work []tasks.Payload
-	var together []tasks.GatewayEvent
+	together := map[bool][]tasks.GatewayEvent{}
 	for _, e := range batch {
 		if e.state != db.EventStatePending || !fresh[e.id] {
 			continue
 		}
 		t := tasks.GatewayEvent{ID: e.id.String(), Instance: e.instance.Name, Event: e.name}
+		settles := e.chat != ""
 		if group == uuid.Nil || len(e.body) > largeBody {
+			t.Settle = wait(settles)
 			work = append(work, t)
 			continue
 		}
-		together = append(together, t)
+		together[settles] = append(together[settles], t)
 	}
-	if len(together) > 0 {
-		work = append(work, tasks.GatewayEvents{Batch: group.String(), Events: together})
+	for settles, events := range together {
+		name := group.String()
+		if settles {
+			name += ":messages"
+		}
+		work = append(work, tasks.GatewayEvents{Batch: name, Events: events, Settle: wait(settles)})
 	}
 	return work
+}
+
+func wait(settles bool) time.Duration {
+	if settles {
+		return settling
+	}
+	return 0
 }
 
 // requeue gives an event that must wait a task of its own.

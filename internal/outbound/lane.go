@@ -224,8 +224,7 @@ func (s *Service) stopping() bool {
 	}
 }
 
-// acquire takes one of the instance's places on the way to its gateway, so that
-// one slow gateway never takes the places of others.
+// acquire takes one of the instance's places on the way to its gateway.
 func (s *Service) acquire(ctx context.Context, instance int64) (release func(), ok bool) {
 	s.mu.Lock()
 	slots := s.slots[instance]

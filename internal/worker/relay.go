@@ -287,7 +287,8 @@ func (r *Relay) queueEvents(ctx context.Context, rows []db.OverdueEventsRow) err
 		id, late := "gateway:event:"+e.ID.String(), time.Since(e.ReceivedAt)
 		lost[i] = search{queue: tasks.QueueInbound, late: late, ids: []string{id, id + ":again", again(id, late), again(id, late-againEvery)}}
 		if e.TaskBatch != nil {
-			lost[i].ids = append(lost[i].ids, "gateway:events:"+e.TaskBatch.String())
+			batch := "gateway:events:" + e.TaskBatch.String()
+			lost[i].ids = append(lost[i].ids, batch, batch+":messages")
 		}
 	}
 	known, err := r.known(ctx, lost)

@@ -22,7 +22,7 @@ import (
 // the first; each look is one Redis command for each queue.
 const (
 	checkInterval   = 20 * time.Millisecond
-	delayedInterval = 500 * time.Millisecond
+	delayedInterval = 100 * time.Millisecond
 )
 
 // Mux returns the handler of every task there is. Reading it from top to
