@@ -130,9 +130,10 @@ WHERE id = @id AND paused_at IS NULL;
 
 -- name: AbandonExpiredLeases :many
 -- AbandonExpiredLeases gives up on attempts whose worker was lost: the message
--- may have been sent, so it is in doubt, and its gateway is to be asked.
+-- may have been sent, so it is in doubt, and its gateway is to be asked. The
+-- attempt lasted until the lease was last renewed: nobody knows of more.
 WITH lost AS (
-    SELECT m.id FROM messages m
+    SELECT m.id, m.lease_until - @lease::interval AS alive_at FROM messages m
     WHERE m.settled_at IS NULL AND m.next_attempt_at <= now() AND m.status = 'sending' AND m.lease_until < now()
     ORDER BY m.id
     LIMIT @max_rows
@@ -143,13 +144,13 @@ WITH lost AS (
         error_code = 'worker_lost', error_text = 'The worker that was sending it stopped before recording the outcome.',
         history = m.history || jsonb_build_object('status', 'unknown', 'at', now())
     FROM lost l WHERE m.id = l.id
-    RETURNING m.id, m.attempt, m.error_text, (
+    RETURNING m.id, m.attempt, m.error_text, l.alive_at, (
         SELECT (h ->> 'at')::timestamptz FROM jsonb_array_elements(m.history) h
         WHERE h ->> 'status' = 'sending' ORDER BY h ->> 'at' DESC LIMIT 1) AS started_at
 ), logged AS (
     INSERT INTO attempts (message_id, attempt, started_at, duration_ms, outcome, code, reason)
     SELECT d.id, d.attempt, COALESCE(d.started_at, now()),
-           EXTRACT(epoch FROM now() - COALESCE(d.started_at, now()))::integer * 1000,
+           GREATEST(EXTRACT(epoch FROM d.alive_at - COALESCE(d.started_at, d.alive_at)) * 1000, 0)::integer,
            'in_doubt', 'worker_lost', d.error_text
     FROM done d
     ON CONFLICT ON CONSTRAINT attempts_pkey DO NOTHING

@@ -14,10 +14,10 @@ import (
 
 const abandonExpiredLeases = `-- name: AbandonExpiredLeases :many
 WITH lost AS (
-    SELECT m.id FROM messages m
+    SELECT m.id, m.lease_until - $1::interval AS alive_at FROM messages m
     WHERE m.settled_at IS NULL AND m.next_attempt_at <= now() AND m.status = 'sending' AND m.lease_until < now()
     ORDER BY m.id
-    LIMIT $1
+    LIMIT $2
     FOR UPDATE SKIP LOCKED
 ), done AS (
     UPDATE messages m
@@ -25,13 +25,13 @@ WITH lost AS (
         error_code = 'worker_lost', error_text = 'The worker that was sending it stopped before recording the outcome.',
         history = m.history || jsonb_build_object('status', 'unknown', 'at', now())
     FROM lost l WHERE m.id = l.id
-    RETURNING m.id, m.attempt, m.error_text, (
+    RETURNING m.id, m.attempt, m.error_text, l.alive_at, (
         SELECT (h ->> 'at')::timestamptz FROM jsonb_array_elements(m.history) h
         WHERE h ->> 'status' = 'sending' ORDER BY h ->> 'at' DESC LIMIT 1) AS started_at
 ), logged AS (
     INSERT INTO attempts (message_id, attempt, started_at, duration_ms, outcome, code, reason)
     SELECT d.id, d.attempt, COALESCE(d.started_at, now()),
-           EXTRACT(epoch FROM now() - COALESCE(d.started_at, now()))::integer * 1000,
+           GREATEST(EXTRACT(epoch FROM d.alive_at - COALESCE(d.started_at, d.alive_at)) * 1000, 0)::integer,
            'in_doubt', 'worker_lost', d.error_text
     FROM done d
     ON CONFLICT ON CONSTRAINT attempts_pkey DO NOTHING
@@ -39,10 +39,16 @@ WITH lost AS (
 SELECT id FROM done
 `
 
+type AbandonExpiredLeasesParams struct {
+	Lease   time.Duration
+	MaxRows int32
+}
+
 // AbandonExpiredLeases gives up on attempts whose worker was lost: the message
-// may have been sent, so it is in doubt, and its gateway is to be asked.
-func (q *Queries) AbandonExpiredLeases(ctx context.Context, maxRows int32) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, abandonExpiredLeases, maxRows)
+// may have been sent, so it is in doubt, and its gateway is to be asked. The
+// attempt lasted until the lease was last renewed: nobody knows of more.
+func (q *Queries) AbandonExpiredLeases(ctx context.Context, arg AbandonExpiredLeasesParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, abandonExpiredLeases, arg.Lease, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/msgorch/msgorch/internal/gateway/sandbox"
+	"github.com/msgorch/msgorch/internal/testenv"
 )
 
 // delivered lists what really went out to each recipient, in that order.
@@ -114,5 +115,35 @@ func TestTheWorkOfAKilledWorkerGoesOn(t *testing.T) {
 		if len(texts) != messages/chats || !slices.IsSorted(texts) {
 			t.Errorf("%s got %v", chat, texts)
 		}
+	}
+}
+
+func TestMessagesOfAChatAreAppliedInTheOrderTheyWereWritten(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{quiet: true, workers: 2})
+	body := func(id, text string, at int) []byte {
+		return fmt.Appendf(nil, `{"event":"messages.upsert","instance":"sales","data":{"key":{"remoteJid":"5215550000001@s.whatsapp.net","fromMe":false,"id":%q},"message":{"conversation":%q},"messageTimestamp":%d}}`, id, text, at)
+	}
+	const messages = 12
+	for i := messages - 1; i >= 0; i-- { // the last one comes first
+		if status, answer := s.webhook("/webhooks/evolution/sales", body(fmt.Sprintf("ID%d", i), fmt.Sprintf("%02d", i), 1763880000+i)); status != 200 {
+			t.Fatalf("webhook: %d %v", status, answer)
+		}
+	}
+	eventually(t, "all are applied", func() bool { return len(s.list("/v1/messages?direction=inbound")) == messages })
+	var applied []string
+	rows, err := testenv.PoolOn(t, s.database).Query(t.Context(), "SELECT text FROM messages ORDER BY seq")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			t.Fatal(err)
+		}
+		applied = append(applied, text)
+	}
+	if !slices.IsSorted(applied) || len(applied) != messages {
+		t.Errorf("applied in the order %v", applied)
 	}
 }

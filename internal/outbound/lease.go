@@ -15,7 +15,7 @@ import (
 // the message is in hand: so the work of a worker that was killed goes on
 // within seconds, and most messages are settled before any renewal.
 const (
-	leaseTime    = 3500 * time.Millisecond
+	LeaseTime    = 3500 * time.Millisecond // also what the relay takes off, to know when a lost worker was last alive
 	renewEvery   = time.Second
 	renewTimeout = 2 * time.Second
 	// leaseMargin is kept between our own belief in a lease and its end in
@@ -52,7 +52,7 @@ func (l *leases) valid(id uuid.UUID) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h, ok := l.held[id]
-	return ok && time.Since(h.renewed) < leaseTime-leaseMargin
+	return ok && time.Since(h.renewed) < LeaseTime-leaseMargin
 }
 
 // due returns the leases that are worth a renewal.
@@ -102,7 +102,7 @@ func (s *Service) renewLeases(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, renewTimeout)
 	defer cancel()
 	asked := time.Now() // before PostgreSQL's own now(): we never believe in a lease for too long
-	renewed, err := db.New(s.c.Pool).RenewLeases(ctx, db.RenewLeasesParams{Lease: leaseTime, Ids: ids, Attempts: attempts})
+	renewed, err := db.New(s.c.Pool).RenewLeases(ctx, db.RenewLeasesParams{Lease: LeaseTime, Ids: ids, Attempts: attempts})
 	if err != nil {
 		s.c.Log.LogAttrs(ctx, slog.LevelWarn, "lease.unrenewed", slog.Int("messages", len(ids)), slog.Any("error", err))
 		return

@@ -49,7 +49,7 @@ func (s *Service) claimBatch(ctx context.Context, batch [][]uuid.UUID) ([][]head
 		}
 	}
 	asked := time.Now()
-	rows, err := db.New(s.c.Pool).ClaimHeads(ctx, db.ClaimHeadsParams{Ids: ids, Lease: leaseTime})
+	rows, err := db.New(s.c.Pool).ClaimHeads(ctx, db.ClaimHeadsParams{Ids: ids, Lease: LeaseTime})
 	if err != nil {
 		return nil, fmt.Errorf("claim heads: %w", err)
 	}

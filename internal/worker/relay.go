@@ -130,7 +130,7 @@ func (r *Relay) Sweep(ctx context.Context, patience time.Duration) error {
 // repair does what needs PostgreSQL alone.
 func (r *Relay) repair(ctx context.Context) error {
 	q := db.New(r.Pool)
-	lost, err := q.AbandonExpiredLeases(ctx, sweepPage)
+	lost, err := q.AbandonExpiredLeases(ctx, db.AbandonExpiredLeasesParams{Lease: outbound.LeaseTime, MaxRows: sweepPage})
 	if err != nil {
 		return fmt.Errorf("abandon leases: %w", err)
 	}
