@@ -33,6 +33,11 @@ test: ## all tests (PKG=./tasks for one package)
 test-fast: ## the tests that take no time, without the race detector
 	@$(BROWSER); exec $(THROWAWAY) go test -short -count=1 $(PKG)
 
+.PHONY: chaos
+chaos: ## kill anything at random under load, and prove that nothing was lost (SEED=n repeats a storm)
+	@scripts/services ensure; CHAOS_MESSAGES=$${CHAOS_MESSAGES:-20000} CHAOS_CHATS=$${CHAOS_CHATS:-500} CHAOS_SECONDS=$${CHAOS_SECONDS:-240} \
+		go test -count=1 -v -timeout 15m -run '^TestChaos$$' ./internal/e2e
+
 .PHONY: build
 build: ## static binaries in bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN)/ ./cmd/...

@@ -3,15 +3,17 @@ package db
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // FoldEarly moves evidence that came before its message's row into the row, for
-// at most limit messages, and returns how many messages it met. It may run at
-// any time, in any number of processes.
-func FoldEarly(ctx context.Context, pool Beginner, limit int32) (int, error) {
+// at most limit messages, and returns how many messages it met. It looks at
+// evidence received since a time; the zero time means all. It may run at any
+// time, in any number of processes.
+func FoldEarly(ctx context.Context, pool Beginner, since time.Time, limit int32) (int, error) {
 	met := 0
 	err := InTx(ctx, pool, func(q *Queries) error {
-		rows, err := q.TakeEarlyEvidence(ctx, limit)
+		rows, err := q.TakeEarlyEvidence(ctx, TakeEarlyEvidenceParams{Since: since, MaxRows: limit})
 		if err != nil || len(rows) == 0 {
 			return err
 		}

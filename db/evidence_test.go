@@ -157,7 +157,7 @@ func (l lab) tell(t *testing.T, gateway string, told ...proof) {
 
 func (l lab) fold(t *testing.T) int {
 	t.Helper()
-	n, err := db.FoldEarly(t.Context(), l.pool, 100)
+	n, err := db.FoldEarly(t.Context(), l.pool, time.Time{}, 100)
 	if err != nil {
 		t.Error(err)
 	}

@@ -266,12 +266,14 @@ WITH told AS (
 SELECT id FROM moved;
 
 -- name: TakeEarlyEvidence :many
--- TakeEarlyEvidence removes and returns the evidence that has found its row.
+-- TakeEarlyEvidence removes and returns the evidence, received since a time,
+-- that has found its row.
 DELETE FROM early_evidence e
 USING (
     SELECT DISTINCT v.instance_id, v.gateway_message_id
     FROM early_evidence v
     JOIN messages m ON m.instance_id = v.instance_id AND m.gateway_message_id = v.gateway_message_id
+    WHERE v.received_at >= @since::timestamptz
     ORDER BY 1, 2
     LIMIT @max_rows
 ) found

@@ -611,12 +611,18 @@ USING (
     SELECT DISTINCT v.instance_id, v.gateway_message_id
     FROM early_evidence v
     JOIN messages m ON m.instance_id = v.instance_id AND m.gateway_message_id = v.gateway_message_id
+    WHERE v.received_at >= $1::timestamptz
     ORDER BY 1, 2
-    LIMIT $1
+    LIMIT $2
 ) found
 WHERE e.instance_id = found.instance_id AND e.gateway_message_id = found.gateway_message_id
 RETURNING e.instance_id, e.gateway_message_id, e.status::text AS status, e.at, COALESCE(e.reason, '')::text AS reason
 `
+
+type TakeEarlyEvidenceParams struct {
+	Since   time.Time
+	MaxRows int32
+}
 
 type TakeEarlyEvidenceRow struct {
 	InstanceID       int64
@@ -626,9 +632,10 @@ type TakeEarlyEvidenceRow struct {
 	Reason           string
 }
 
-// TakeEarlyEvidence removes and returns the evidence that has found its row.
-func (q *Queries) TakeEarlyEvidence(ctx context.Context, maxRows int32) ([]TakeEarlyEvidenceRow, error) {
-	rows, err := q.db.Query(ctx, takeEarlyEvidence, maxRows)
+// TakeEarlyEvidence removes and returns the evidence, received since a time,
+// that has found its row.
+func (q *Queries) TakeEarlyEvidence(ctx context.Context, arg TakeEarlyEvidenceParams) ([]TakeEarlyEvidenceRow, error) {
+	rows, err := q.db.Query(ctx, takeEarlyEvidence, arg.Since, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}

@@ -142,12 +142,13 @@ RETURNING id;
 
 -- name: RetryMessage :one
 -- RetryMessage sends again what failed, expired or is held in doubt, with as
--- many attempts as a new message has. No row means it is in another state.
+-- many attempts as a new message has. No row means it is in another state, or
+-- was not sent by us.
 UPDATE messages
 SET status = 'queued', stopped_at = NULL, settled_at = NULL, next_attempt_at = now(), expires_at = NULL,
     max_attempts = attempt + 12, error_code = NULL, error_text = NULL, gateway_message_id = NULL,
     accepted_at = NULL, sent_at = NULL,
     history = history || jsonb_build_object('status', 'queued', 'at', now())
-WHERE id = @id AND direction = 'outbound'
+WHERE id = @id AND direction = 'outbound' AND attempt > 0
   AND (status IN ('failed', 'expired') OR status = 'unknown' AND next_attempt_at IS NULL)
 RETURNING id;

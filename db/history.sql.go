@@ -699,13 +699,14 @@ SET status = 'queued', stopped_at = NULL, settled_at = NULL, next_attempt_at = n
     max_attempts = attempt + 12, error_code = NULL, error_text = NULL, gateway_message_id = NULL,
     accepted_at = NULL, sent_at = NULL,
     history = history || jsonb_build_object('status', 'queued', 'at', now())
-WHERE id = $1 AND direction = 'outbound'
+WHERE id = $1 AND direction = 'outbound' AND attempt > 0
   AND (status IN ('failed', 'expired') OR status = 'unknown' AND next_attempt_at IS NULL)
 RETURNING id
 `
 
 // RetryMessage sends again what failed, expired or is held in doubt, with as
-// many attempts as a new message has. No row means it is in another state.
+// many attempts as a new message has. No row means it is in another state, or
+// was not sent by us.
 func (q *Queries) RetryMessage(ctx context.Context, id uuid.UUID) (uuid.UUID, error) {
 	row := q.db.QueryRow(ctx, retryMessage, id)
 	var id_2 uuid.UUID

@@ -248,7 +248,9 @@ func (w weeks) statements() []statement {
 		{"DropEcho", func(q *db.Queries) {
 			_, _ = q.DropEcho(ctx, db.DropEchoParams{InstanceID: w.instance, GatewayMessageID: w.gateway, ID: w.message})
 		}},
-		{"AbandonExpiredLeases", func(q *db.Queries) { _, _ = q.AbandonExpiredLeases(ctx, 500) }},
+		{"AbandonExpiredLeases", func(q *db.Queries) {
+			_, _ = q.AbandonExpiredLeases(ctx, db.AbandonExpiredLeasesParams{Lease: time.Second, MaxRows: 500})
+		}},
 		{"DueHeads", func(q *db.Queries) {
 			_, _ = q.DueHeads(ctx, db.DueHeadsParams{DueBefore: now, AfterAt: time.Time{}, MaxRows: 500})
 		}},

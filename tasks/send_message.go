@@ -1,7 +1,9 @@
 package tasks
 
 import (
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -89,8 +91,11 @@ func QueueOf(priority string) string {
 // task that carries it: its row is then written once, however often the task
 // runs.
 func (m *SendMessage) identify(taskID string) {
-	if m.ID == "" && m.Key == "" && taskID != "" {
-		m.Key = "task:" + taskID
+	if m.ID != "" || m.Key != "" || taskID == "" {
+		return
+	}
+	if m.Key = "task:" + taskID; len(m.Key) > MaxKeyBytes {
+		m.Key = fmt.Sprintf("task:%x", sha256.Sum256([]byte(taskID)))
 	}
 }
 

@@ -42,6 +42,7 @@ type instance struct {
 	HasCredential   bool       `json:"has_credential"`
 	HasWebhookToken bool       `json:"has_webhook_token"`
 	RatePerMinute   *int32     `json:"rate_per_minute"`
+	InDoubt         string     `json:"in_doubt"`
 	Connection      string     `json:"connection"`
 	PausedAt        *time.Time `json:"paused_at"`
 	PauseReason     *string    `json:"pause_reason"`
@@ -53,7 +54,7 @@ func instanceOf(i db.Instance) instance {
 	out := instance{
 		Name: i.Name, Gateway: i.Gateway,
 		HasCredential: len(i.Credential) > 0, HasWebhookToken: len(i.WebhookTokenHash) > 0,
-		RatePerMinute: i.RatePerMinute, Connection: i.Connection,
+		RatePerMinute: i.RatePerMinute, InDoubt: i.InDoubt, Connection: i.Connection,
 		PausedAt: i.PausedAt, PauseReason: i.PauseReason,
 		CreatedAt: i.CreatedAt.UTC(), UpdatedAt: i.UpdatedAt.UTC(),
 	}

@@ -41,6 +41,7 @@ func (a *app) putInstanceCommand() *cli.Command {
 			&cli.StringFlag{Name: "base-url", Usage: "`URL` of the gateway; a new one has EVOLUTION_BASE_URL, or SANDBOX_ADDR"},
 			&cli.StringFlag{Name: "credential-file", Usage: "`FILE` with what the gateway wants to see: Evolution's API key", TakesFile: true},
 			&cli.StringFlag{Name: "webhook-token-file", Usage: "`FILE` with the bearer token that its webhooks carry", TakesFile: true},
+			&cli.StringFlag{Name: "in-doubt", Usage: "what happens to a message of which nobody can tell whether it was sent: `hold` it for a person, or resend it", Validator: checkInDoubt},
 			&cli.Int32Flag{Name: "rate-per-minute", Usage: "at most `N` messages a minute; stored, this version does not limit by it yet", Validator: checkRate},
 		},
 	}
@@ -90,6 +91,13 @@ func (a *app) putInstance(ctx context.Context, c *cli.Command) error {
 	return a.printInstance(instanceOf(row.Instance))
 }
 
+func checkInDoubt(policy string) error {
+	if policy != "hold" && policy != "resend" {
+		return errors.New("must be hold or resend")
+	}
+	return nil
+}
+
 func checkRate(n int32) error {
 	const most = 100_000
 	if n < 1 || n > most {
@@ -124,6 +132,9 @@ func putParams(c *cli.Command, cfg config.Config, before db.Instance, name strin
 	}
 	if p.BaseUrl == "" && p.Gateway == gatewaySandbox {
 		p.BaseUrl = "http://" + reachable(cfg.SandboxAddr)
+	}
+	if c.IsSet("in-doubt") {
+		p.InDoubt = new(c.String("in-doubt"))
 	}
 	if c.IsSet("rate-per-minute") {
 		p.RatePerMinute = new(c.Int32("rate-per-minute"))

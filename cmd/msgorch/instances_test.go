@@ -50,7 +50,7 @@ func TestSecretsAreSealedAndNeverShown(t *testing.T) {
 	got := as[instance](t, see(env.run(t, "instances", "show", "sales", "-o", "json").want(t, exitOK)))
 	want := instance{
 		Name: "sales", Gateway: "evolution", BaseURL: new("https://evolution.example"),
-		HasCredential: true, HasWebhookToken: true, RatePerMinute: new(int32(20)), Connection: "unknown",
+		HasCredential: true, HasWebhookToken: true, RatePerMinute: new(int32(20)), InDoubt: "hold", Connection: "unknown",
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(instance{}, "CreatedAt", "UpdatedAt")); diff != "" {
 		t.Errorf("instance (-want +got):\n%s", diff)

@@ -108,4 +108,3 @@ func through(tb testing.TB, text string, p *proxy) string {
 	u.Host = p.addr()
 	return u.String()
 }
-

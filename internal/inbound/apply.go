@@ -100,10 +100,10 @@ func (s *Service) giveUp(ctx context.Context, id uuid.UUID, cause error) error {
 	if err != nil {
 		return unavailable(err)
 	}
-	if pg, ok := errors.AsType[*pgconn.PgError](cause); n < maxAttempts && (!ok || !strings.HasPrefix(pg.Code, "22")) {
+	if pg, ok := errors.AsType[*pgconn.PgError](cause); n < maxAttempts && (!ok || !strings.HasPrefix(pg.Code, "22") && !strings.HasPrefix(pg.Code, "54")) {
 		return fmt.Errorf("apply event: %w", cause)
 	}
-	// Class 22 is a data exception: no retry can mend the data.
+	// Class 22 is a data exception, 54 a limit exceeded: no retry can mend the data.
 	s.c.Log.LogAttrs(ctx, slog.LevelError, "event.quarantined", slog.String("event_id", id.String()), slog.Any("error", cause))
 	err = q.FinishEvents(ctx, db.FinishEventsParams{
 		Ids: []uuid.UUID{id}, States: []string{string(db.EventStateQuarantined)}, Reasons: []string{"apply_failed"},

@@ -92,7 +92,7 @@ func (s *Service) afterSettling(ctx context.Context, st settlement, done settled
 			slog.String("message_id", st.head.ID.String()), slog.Int("attempt", int(st.head.Attempt)))
 	}
 	if done.early {
-		if _, err := db.FoldEarly(ctx, s.c.Pool, 100); err != nil { // the relay folds it otherwise
+		if _, err := db.FoldEarly(ctx, s.c.Pool, time.Time{}, 100); err != nil { // the relay folds it otherwise
 			s.c.Log.LogAttrs(ctx, slog.LevelWarn, "evidence.unfolded", slog.Any("error", err))
 		}
 	}

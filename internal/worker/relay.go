@@ -32,6 +32,7 @@ const (
 	activePatience = 4 * time.Second
 	againEvery     = 10 * time.Second
 	orphansEvery   = 15 * time.Second
+	earlyWindow    = 2 * time.Minute
 )
 
 // Relay tells Redis of rows that it does not know of: stored in a caller's
@@ -45,6 +46,7 @@ type Relay struct {
 	events   eventPosition
 	purged   time.Time
 	orphans  time.Time
+	folded   time.Time
 }
 
 // RelayConfig is what a Relay needs. All fields are required.
@@ -138,7 +140,11 @@ func (r *Relay) repair(ctx context.Context) error {
 		r.Log.LogAttrs(ctx, slog.LevelWarn, "message.in_doubt", slog.String("message_id", id.String()), slog.String("code", "worker_lost"))
 	}
 	r.count("lease_expired", len(lost))
-	met, err := db.FoldEarly(ctx, r.Pool, sweepPage)
+	since := time.Now().Add(-earlyWindow) // what is older has met its row, or waits for one that may never come
+	if time.Since(r.folded) > earlyWindow/2 {
+		since, r.folded = time.Time{}, time.Now()
+	}
+	met, err := db.FoldEarly(ctx, r.Pool, since, sweepPage)
 	if err != nil {
 		return err
 	}

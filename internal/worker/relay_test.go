@@ -245,7 +245,7 @@ func TestARowWhoseTaskIsThereIsNotQueuedAgain(t *testing.T) {
 		{name: "pending", task: own},
 		{name: "scheduled", task: own, opts: []asynq.Option{asynq.ProcessIn(time.Hour)}},
 		{name: "waiting for a retry", task: own, then: yard.failOnce},
-		{name: "being worked on", task: own, then: yard.holdOn},
+		{name: "being worked on", row: message{due: -3 * time.Second}, task: own, then: yard.holdOn},
 		{name: "of its batch", row: message{batch: &batch}, task: func(id uuid.UUID) tasks.Payload {
 			return tasks.SendMessages{Batch: batch.String(), Messages: []tasks.SendMessage{payload(id)}}
 		}},
@@ -259,7 +259,9 @@ func TestARowWhoseTaskIsThereIsNotQueuedAgain(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			y := newYard(t)
-			tt.row.due = -time.Minute
+			if tt.row.due == 0 {
+				tt.row.due = -time.Minute
+			}
 			id := y.store(t, tt.row)
 			y.enqueue(t, tt.task(id), tt.opts...)
 			if tt.then != nil {
@@ -347,8 +349,11 @@ func TestOnlyTheHeadOfAChatThatMayBeSentIsQueued(t *testing.T) {
 	y.store(t, message{chat: "10002@lid", due: -time.Minute}) // and so does this
 	y.store(t, message{chat: "10003@lid", status: "sending", lease: time.Minute, due: -time.Minute})
 	y.store(t, message{chat: "10003@lid", due: -time.Minute})
-	y.store(t, message{chat: "10004@lid", status: "unknown", due: -time.Minute})
-	want[y.store(t, message{chat: "10004@lid", due: -time.Minute})] = 1 // what is in doubt holds nobody up
+	want[y.store(t, message{chat: "10004@lid", status: "unknown", due: -time.Minute})] = 1 // its gateway is to be asked
+	y.store(t, message{chat: "10004@lid", due: -time.Minute})
+	held := y.store(t, message{chat: "10006@lid", status: "unknown", due: -time.Minute})
+	y.exec(t, "UPDATE messages SET next_attempt_at = NULL WHERE id = $1", held)
+	want[y.store(t, message{chat: "10006@lid", due: -time.Minute})] = 1 // what a person must decide holds nobody up
 	y.store(t, message{chat: "10005@lid", status: "scheduled", due: time.Hour, sendAt: true})
 	want[y.store(t, message{chat: "10005@lid", due: -time.Minute})] = 1
 	y.sweep(t, patience)
@@ -405,11 +410,44 @@ func TestAScheduledMessageIsQueuedWhenItIsDue(t *testing.T) {
 	})
 }
 
-func TestWhatALostWorkerWasSendingIsInDoubtAndNotSentAgain(t *testing.T) {
+// A worker that lives claims what it holds at once.
+func TestARowThatNobodyClaimsIsQueuedAgainWhileItsTaskHangs(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	id := y.store(t, message{due: -time.Minute})
+	y.enqueue(t, payload(id))
+	y.holdOn(t)
+	for range 3 {
+		y.sweep(t, patience)
+	}
+	if got := len(y.tasks(t)); got != 2 {
+		t.Errorf("%d tasks carry it, want the hanging one and one more", got)
+	}
+}
+
+func TestATaskThatNobodyHoldsIsDropped(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	id := y.store(t, message{due: -time.Minute})
+	y.enqueue(t, payload(id))
+	y.holdOn(t)
+	if err := y.rdb.Del(t.Context(), "asynq:{default}:lease").Err(); err != nil {
+		t.Fatal(err)
+	}
+	y.sweep(t, patience)
+	if active, err := y.rdb.LLen(t.Context(), "asynq:{default}:active").Result(); err != nil || active != 0 {
+		t.Errorf("%d tasks are active without a lease, %v", active, err)
+	}
+	if diff := cmp.Diff(map[uuid.UUID]int{id: 1}, y.queued(t)); diff != "" {
+		t.Errorf("queued (-want +got):\n%s", diff)
+	}
+}
+
+func TestWhatALostWorkerWasSendingIsInDoubtAndItsGatewayIsAsked(t *testing.T) {
 	t.Parallel()
 	y := newYard(t)
 	lost := y.store(t, message{chat: "10001@lid", status: "sending", lease: -time.Second, due: -time.Minute})
-	next := y.store(t, message{chat: "10001@lid", due: -time.Minute})
+	y.store(t, message{chat: "10001@lid", due: -time.Minute})
 	alive := y.store(t, message{chat: "10002@lid", status: "sending", lease: time.Minute, due: -time.Minute})
 	for range 3 {
 		y.sweep(t, 0)
@@ -427,18 +465,21 @@ func TestWhatALostWorkerWasSendingIsInDoubtAndNotSentAgain(t *testing.T) {
 		t.Errorf("history = %s, want it to tell", m.History)
 	}
 	attempts, err := q.AttemptsOf(t.Context(), lost)
-	if err != nil || len(attempts) != 1 || attempts[0].Outcome != "in_doubt" || *attempts[0].Code != "worker_lost" || attempts[0].DurationMs < 89_000 {
-		t.Errorf("attempts = %+v, %v, want one that was lost after a minute and a half", attempts, err)
+	if err != nil || len(attempts) != 1 || attempts[0].Outcome != "in_doubt" || *attempts[0].Code != "worker_lost" || attempts[0].DurationMs < 80_000 {
+		t.Errorf("attempts = %+v, %v, want one that was alive for almost a minute and a half", attempts, err)
 	}
 	if row, err := q.MessageByID(t.Context(), alive); err != nil || row.Message.Status != db.MessageStatusSending {
 		t.Errorf("a message with a lease is %s, %v, want sending", row.Message.Status, err)
 	}
-	if diff := cmp.Diff(map[uuid.UUID]int{next: 1}, y.queued(t)); diff != "" {
+	if diff := cmp.Diff(map[uuid.UUID]int{lost: 1}, y.queued(t)); diff != "" {
 		t.Errorf("queued (-want +got):\n%s", diff)
 	}
 	heads, err := q.ClaimHeads(t.Context(), db.ClaimHeadsParams{Ids: []uuid.UUID{lost}, Lease: time.Minute})
-	if err != nil || len(heads) != 1 || heads[0].ID != next {
-		t.Errorf("claimed %+v, %v, want the next one", heads, err)
+	if err != nil || len(heads) != 1 || heads[0].ID != lost || heads[0].Status != db.MessageStatusUnknown || heads[0].Attempt != 1 {
+		t.Errorf("claimed %+v, %v, want the one in doubt, to be asked about and not sent", heads, err)
+	}
+	if heads, err := q.ClaimHeads(t.Context(), db.ClaimHeadsParams{Ids: []uuid.UUID{lost}, Lease: time.Minute}); err != nil || len(heads) != 0 {
+		t.Errorf("claimed %+v, %v, want nothing while somebody asks", heads, err)
 	}
 }
 

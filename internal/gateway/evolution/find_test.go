@@ -30,7 +30,7 @@ func store(t *testing.T, pages int, records ...string) gateway.Account {
 		if r.URL.Path != "/chat/findMessages/sales" || r.Header.Get("Apikey") != "key" {
 			t.Errorf("asked %s with %q", r.URL, r.Header.Get("Apikey"))
 		}
-		fmt.Fprintf(w, `{"messages":{"total":9,"pages":%d,"currentPage":1,"records":[%s]}}`, pages, strings.Join(records, ","))
+		_, _ = fmt.Fprintf(w, `{"messages":{"total":9,"pages":%d,"currentPage":1,"records":[%s]}}`, pages, strings.Join(records, ","))
 	}))
 	t.Cleanup(srv.Close)
 	return gateway.Account{Instance: "sales", BaseURL: srv.URL, Credential: "key"}
