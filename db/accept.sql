@@ -6,7 +6,8 @@
 -- null.
 --
 -- Nobody waits for a chat: one that another transaction holds is brought up to
--- date by that one. Only a chat that another transaction is just making must be
+-- date by that one. Without bump no chat is held either, for a transaction that
+-- may stay open. Only a chat that another transaction is just making must be
 -- waited for; when it was made meanwhile, this does not see it, and the message
 -- is neither new nor known by its key: then it is to be accepted again.
 WITH asked AS (
@@ -47,7 +48,7 @@ WITH asked AS (
     SELECT id, instance_id, jid FROM old_lanes UNION ALL SELECT id, instance_id, jid FROM new_lanes
 ), bumped AS (
     UPDATE chats c SET last_message_at = GREATEST(c.last_message_at, now()), unread = 0
-    WHERE c.id IN (SELECT o.id FROM chats o WHERE o.id IN (SELECT id FROM old_lanes) FOR UPDATE SKIP LOCKED)
+    WHERE @bump::boolean AND c.id IN (SELECT o.id FROM chats o WHERE o.id IN (SELECT id FROM old_lanes) FOR UPDATE SKIP LOCKED)
 ), fresh AS (
     INSERT INTO messages (
         id, instance_id, chat_id, direction, status, type, text, reply_to, priority,

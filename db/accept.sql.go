@@ -51,7 +51,7 @@ WITH asked AS (
     SELECT id, instance_id, jid FROM old_lanes UNION ALL SELECT id, instance_id, jid FROM new_lanes
 ), bumped AS (
     UPDATE chats c SET last_message_at = GREATEST(c.last_message_at, now()), unread = 0
-    WHERE c.id IN (SELECT o.id FROM chats o WHERE o.id IN (SELECT id FROM old_lanes) FOR UPDATE SKIP LOCKED)
+    WHERE $12::boolean AND c.id IN (SELECT o.id FROM chats o WHERE o.id IN (SELECT id FROM old_lanes) FOR UPDATE SKIP LOCKED)
 ), fresh AS (
     INSERT INTO messages (
         id, instance_id, chat_id, direction, status, type, text, reply_to, priority,
@@ -63,7 +63,7 @@ WITH asked AS (
            'text', u.text, NULLIF(u.reply_to, '00000000-0000-0000-0000-000000000000'), u.priority::message_priority,
            t.send_at, NULLIF(u.expires_at, '0001-01-01 00:00:00+00'), u.metadata::jsonb,
            NULLIF(u.idempotency_key, ''), NULLIF(u.request_hash, ''),
-           GREATEST(now(), t.send_at), NULLIF($12::uuid, '00000000-0000-0000-0000-000000000000'),
+           GREATEST(now(), t.send_at), NULLIF($13::uuid, '00000000-0000-0000-0000-000000000000'),
            jsonb_build_array(jsonb_build_object(
                'status', CASE WHEN t.send_at > now() THEN 'scheduled' ELSE 'queued' END, 'at', now())),
            now()
@@ -95,6 +95,7 @@ type AcceptMessagesParams struct {
 	Metadatas       []string
 	IdempotencyKeys []string
 	RequestHashes   [][]byte
+	Bump            bool
 	TaskBatch       uuid.UUID
 }
 
@@ -111,7 +112,8 @@ type AcceptMessagesRow struct {
 // null.
 //
 // Nobody waits for a chat: one that another transaction holds is brought up to
-// date by that one. Only a chat that another transaction is just making must be
+// date by that one. Without bump no chat is held either, for a transaction that
+// may stay open. Only a chat that another transaction is just making must be
 // waited for; when it was made meanwhile, this does not see it, and the message
 // is neither new nor known by its key: then it is to be accepted again.
 func (q *Queries) AcceptMessages(ctx context.Context, arg AcceptMessagesParams) ([]AcceptMessagesRow, error) {
@@ -127,6 +129,7 @@ func (q *Queries) AcceptMessages(ctx context.Context, arg AcceptMessagesParams) 
 		arg.Metadatas,
 		arg.IdempotencyKeys,
 		arg.RequestHashes,
+		arg.Bump,
 		arg.TaskBatch,
 	)
 	if err != nil {

@@ -251,6 +251,19 @@ func (w weeks) statements() []statement {
 		{"AbandonExpiredLeases", func(q *db.Queries) {
 			_, _ = q.AbandonExpiredLeases(ctx, db.AbandonExpiredLeasesParams{Lease: time.Second, MaxRows: 500})
 		}},
+		{"RenewLeases", func(q *db.Queries) {
+			_, _ = q.RenewLeases(ctx, db.RenewLeasesParams{Lease: time.Minute, Ids: ids, Attempts: []int32{1}})
+		}},
+		{"ClaimedGatewayIDs", func(q *db.Queries) {
+			_, _ = q.ClaimedGatewayIDs(ctx, db.ClaimedGatewayIDsParams{InstanceID: w.instance, GatewayMessageIds: gateways})
+		}},
+		{"AdoptReported", func(q *db.Queries) {
+			_, _ = q.AdoptReported(ctx, db.AdoptReportedParams{GatewayMessageID: w.gateway, InstanceID: w.instance, Text: "Hola", Jids: []string{"x@lid"}, ReportedAt: now})
+		}},
+		{"Witness", func(q *db.Queries) {
+			_, _ = q.Witness(ctx, db.WitnessParams{InstanceID: w.instance, AfterAt: now.Add(-time.Minute), BeforeAt: now})
+		}},
+		{"BumpChats", func(q *db.Queries) { _ = q.BumpChats(ctx, ids) }},
 		{"DueHeads", func(q *db.Queries) {
 			_, _ = q.DueHeads(ctx, db.DueHeadsParams{DueBefore: now, AfterAt: time.Time{}, MaxRows: 500})
 		}},

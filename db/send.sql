@@ -8,7 +8,7 @@
 -- only one who asks. Heads are locked in one order, so that two of these never
 -- deadlock. Timers may fire a little early: hence the second of tolerance.
 -- asked_id tells which of the given messages led to the head; started_at and
--- lost_at are about the attempt in doubt.
+-- lost_at and doubt_code are about the attempt in doubt.
 WITH lanes AS (
     SELECT chat_id, min(id::text)::uuid AS asked_id FROM messages WHERE id = ANY(@ids::uuid[]) GROUP BY chat_id
 ), heads AS (
@@ -24,6 +24,10 @@ WITH lanes AS (
     ) h
     WHERE h.status <> 'sending' AND h.next_attempt_at <= now() + interval '1 second'
       AND (h.lease_until IS NULL OR h.lease_until < now())
+      -- One that was accepted before, and committed after, must not pass it.
+      AND NOT EXISTS (
+          SELECT 1 FROM messages s
+          WHERE s.chat_id = l.chat_id AND s.settled_at IS NULL AND s.status = 'sending')
 ), locked AS (
     SELECT m.id, m.attempt, h.asked_id
     FROM messages m
@@ -46,7 +50,8 @@ RETURNING k.asked_id, m.id, m.status, m.attempt, m.max_attempts, m.type, m.text,
           m.instance_id, i.name AS instance, i.gateway, i.base_url, i.credential, i.in_doubt, c.jid AS chat,
           (SELECT q.gateway_message_id FROM messages q WHERE q.id = m.reply_to) AS quoted_id,
           COALESCE(t.started_at, now())::timestamptz AS started_at,
-          COALESCE(t.started_at + t.duration_ms * interval '1 millisecond', now())::timestamptz AS lost_at;
+          COALESCE(t.started_at + t.duration_ms * interval '1 millisecond', now())::timestamptz AS lost_at,
+          COALESCE(t.code, '')::text AS doubt_code;
 
 -- name: RenewLeases :many
 -- RenewLeases prolongs the leases of messages that are still in hand. A missing
@@ -222,3 +227,23 @@ WHERE m.id = (
     SELECT 1 FROM messages x WHERE x.instance_id = @instance_id AND x.gateway_message_id = @gateway_message_id::text
 )
 RETURNING m.id;
+
+-- name: Witness :one
+-- Witness finds the latest message of an instance, accepted by us between two
+-- times, that its gateway took.
+SELECT m.gateway_message_id::text AS gateway_message_id, m.accepted_at::timestamptz AS accepted_at
+FROM messages m
+WHERE m.instance_id = @instance_id AND m.direction = 'outbound' AND m.attempt > 0
+  AND m.gateway_message_id IS NOT NULL AND m.accepted_at IS NOT NULL
+  AND m.created_at >= @after_at::timestamptz AND m.created_at <= @before_at::timestamptz
+ORDER BY m.created_at DESC, m.seq DESC
+LIMIT 1;
+
+-- name: BumpChats :exec
+-- BumpChats brings the chats of messages up to date that a caller stored in a
+-- transaction of its own, which must not hold their rows.
+UPDATE chats c
+SET last_message_at = GREATEST(c.last_message_at, n.at), unread = 0
+FROM (SELECT chat_id, max(created_at) AS at FROM messages WHERE id = ANY(@ids::uuid[]) GROUP BY chat_id) n
+WHERE c.id = n.chat_id AND c.last_message_at < n.at
+  AND c.id IN (SELECT o.id FROM chats o WHERE o.id = n.chat_id FOR UPDATE SKIP LOCKED);

@@ -112,6 +112,21 @@ func (q *Queries) AdoptReported(ctx context.Context, arg AdoptReportedParams) (u
 	return id, err
 }
 
+const bumpChats = `-- name: BumpChats :exec
+UPDATE chats c
+SET last_message_at = GREATEST(c.last_message_at, n.at), unread = 0
+FROM (SELECT chat_id, max(created_at) AS at FROM messages WHERE id = ANY($1::uuid[]) GROUP BY chat_id) n
+WHERE c.id = n.chat_id AND c.last_message_at < n.at
+  AND c.id IN (SELECT o.id FROM chats o WHERE o.id = n.chat_id FOR UPDATE SKIP LOCKED)
+`
+
+// BumpChats brings the chats of messages up to date that a caller stored in a
+// transaction of its own, which must not hold their rows.
+func (q *Queries) BumpChats(ctx context.Context, ids []uuid.UUID) error {
+	_, err := q.db.Exec(ctx, bumpChats, ids)
+	return err
+}
+
 const claimHeads = `-- name: ClaimHeads :many
 WITH lanes AS (
     SELECT chat_id, min(id::text)::uuid AS asked_id FROM messages WHERE id = ANY($2::uuid[]) GROUP BY chat_id
@@ -128,6 +143,10 @@ WITH lanes AS (
     ) h
     WHERE h.status <> 'sending' AND h.next_attempt_at <= now() + interval '1 second'
       AND (h.lease_until IS NULL OR h.lease_until < now())
+      -- One that was accepted before, and committed after, must not pass it.
+      AND NOT EXISTS (
+          SELECT 1 FROM messages s
+          WHERE s.chat_id = l.chat_id AND s.settled_at IS NULL AND s.status = 'sending')
 ), locked AS (
     SELECT m.id, m.attempt, h.asked_id
     FROM messages m
@@ -150,7 +169,8 @@ RETURNING k.asked_id, m.id, m.status, m.attempt, m.max_attempts, m.type, m.text,
           m.instance_id, i.name AS instance, i.gateway, i.base_url, i.credential, i.in_doubt, c.jid AS chat,
           (SELECT q.gateway_message_id FROM messages q WHERE q.id = m.reply_to) AS quoted_id,
           COALESCE(t.started_at, now())::timestamptz AS started_at,
-          COALESCE(t.started_at + t.duration_ms * interval '1 millisecond', now())::timestamptz AS lost_at
+          COALESCE(t.started_at + t.duration_ms * interval '1 millisecond', now())::timestamptz AS lost_at,
+          COALESCE(t.code, '')::text AS doubt_code
 `
 
 type ClaimHeadsParams struct {
@@ -178,6 +198,7 @@ type ClaimHeadsRow struct {
 	QuotedID    *string
 	StartedAt   time.Time
 	LostAt      time.Time
+	DoubtCode   string
 }
 
 // ClaimHeads leases the oldest unsettled message of each chat that the given
@@ -189,7 +210,7 @@ type ClaimHeadsRow struct {
 // only one who asks. Heads are locked in one order, so that two of these never
 // deadlock. Timers may fire a little early: hence the second of tolerance.
 // asked_id tells which of the given messages led to the head; started_at and
-// lost_at are about the attempt in doubt.
+// lost_at and doubt_code are about the attempt in doubt.
 func (q *Queries) ClaimHeads(ctx context.Context, arg ClaimHeadsParams) ([]ClaimHeadsRow, error) {
 	rows, err := q.db.Query(ctx, claimHeads, arg.Lease, arg.Ids)
 	if err != nil {
@@ -219,6 +240,7 @@ func (q *Queries) ClaimHeads(ctx context.Context, arg ClaimHeadsParams) ([]Claim
 			&i.QuotedID,
 			&i.StartedAt,
 			&i.LostAt,
+			&i.DoubtCode,
 		); err != nil {
 			return nil, err
 		}
@@ -607,4 +629,34 @@ func (q *Queries) SettleAttempts(ctx context.Context, arg SettleAttemptsParams) 
 		return nil, err
 	}
 	return items, nil
+}
+
+const witness = `-- name: Witness :one
+SELECT m.gateway_message_id::text AS gateway_message_id, m.accepted_at::timestamptz AS accepted_at
+FROM messages m
+WHERE m.instance_id = $1 AND m.direction = 'outbound' AND m.attempt > 0
+  AND m.gateway_message_id IS NOT NULL AND m.accepted_at IS NOT NULL
+  AND m.created_at >= $2::timestamptz AND m.created_at <= $3::timestamptz
+ORDER BY m.created_at DESC, m.seq DESC
+LIMIT 1
+`
+
+type WitnessParams struct {
+	InstanceID int64
+	AfterAt    time.Time
+	BeforeAt   time.Time
+}
+
+type WitnessRow struct {
+	GatewayMessageID string
+	AcceptedAt       time.Time
+}
+
+// Witness finds the latest message of an instance, accepted by us between two
+// times, that its gateway took.
+func (q *Queries) Witness(ctx context.Context, arg WitnessParams) (WitnessRow, error) {
+	row := q.db.QueryRow(ctx, witness, arg.InstanceID, arg.AfterAt, arg.BeforeAt)
+	var i WitnessRow
+	err := row.Scan(&i.GatewayMessageID, &i.AcceptedAt)
+	return i, err
 }

@@ -121,7 +121,7 @@ func (o *Outbox) SendTx(ctx context.Context, tx pgx.Tx, m tasks.SendMessage) (Re
 	if err := check(m, time.Now()); err != nil {
 		return late(ctx, q, m, err)
 	}
-	a, err := store(ctx, q, uuid.Nil, []tasks.SendMessage{m})
+	a, err := storeTimes(ctx, q, uuid.Nil, []tasks.SendMessage{m}, false, storeTries)
 	if err != nil {
 		return Receipt{}, away(err)
 	}

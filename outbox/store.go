@@ -105,15 +105,18 @@ func unknownReply() error {
 // store writes the rows of messages, which are valid, in the order given. The
 // error of one is in its answer; the error returned is everyone's.
 func store(ctx context.Context, q *db.Queries, group uuid.UUID, batch []tasks.SendMessage) ([]accepted, error) {
-	return storeTimes(ctx, q, group, batch, storeTries)
+	return storeTimes(ctx, q, group, batch, true, storeTries)
 }
 
-func storeTimes(ctx context.Context, q *db.Queries, group uuid.UUID, batch []tasks.SendMessage, tries int) ([]accepted, error) {
+// storeTimes is store. Without bump it leaves the rows of chats alone, for a
+// transaction that may hold them for long.
+func storeTimes(ctx context.Context, q *db.Queries, group uuid.UUID, batch []tasks.SendMessage, bump bool, tries int) ([]accepted, error) {
 	answers := make([]accepted, len(batch))
 	if err := checkReplies(ctx, q, batch, answers); err != nil {
 		return nil, err
 	}
 	args, at, err := acceptArgs(group, batch, answers)
+	args.Bump = bump
 	if err != nil || len(at) == 0 {
 		return answers, err
 	}
@@ -141,12 +144,12 @@ func storeTimes(ctx context.Context, q *db.Queries, group uuid.UUID, batch []tas
 			}
 		}
 	}
-	return answers, storeAgain(ctx, q, group, batch, answers, again, tries-1)
+	return answers, storeAgain(ctx, q, group, batch, answers, again, bump, tries-1)
 }
 
 // storeAgain stores the messages whose chat was made by somebody else while
 // theirs was looked for. The chats are there now.
-func storeAgain(ctx context.Context, q *db.Queries, group uuid.UUID, batch []tasks.SendMessage, answers []accepted, at []int, tries int) error {
+func storeAgain(ctx context.Context, q *db.Queries, group uuid.UUID, batch []tasks.SendMessage, answers []accepted, at []int, bump bool, tries int) error {
 	if len(at) == 0 {
 		return nil
 	}
@@ -160,7 +163,7 @@ func storeAgain(ctx context.Context, q *db.Queries, group uuid.UUID, batch []tas
 	for n, i := range at {
 		rest[n] = batch[i]
 	}
-	stored, err := storeTimes(ctx, q, group, rest, tries)
+	stored, err := storeTimes(ctx, q, group, rest, bump, tries)
 	if err != nil {
 		return err
 	}

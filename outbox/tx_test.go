@@ -135,3 +135,21 @@ func TestTwoTransactionsWithOneKeySendOneMessage(t *testing.T) {
 		t.Errorf("the second: %+v, want a replay of %v", got, r.ID)
 	}
 }
+
+// Whoever keeps a transaction open holds up nobody but himself.
+func TestAnOpenTransactionHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	b.send(t, hello("first")) // the chat exists
+	if _, err := b.SendTx(t.Context(), b.begin(t), hello("in the transaction")); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // less than any lock is waited for
+	defer cancel()
+	if _, err := b.Send(ctx, hello("to the same chat")); err != nil {
+		t.Errorf("a message to the chat that the transaction writes to: %v", err)
+	}
+	if _, err := b.pool.Exec(ctx, "UPDATE chats SET unread = unread + 1"); err != nil {
+		t.Errorf("a message that somebody sends us in that chat: %v", err)
+	}
+}

@@ -78,6 +78,11 @@ type Sought struct {
 	To    string    // the JID it went to, if it did
 	Text  string    // UTF-8
 	Since time.Time // it was not sent before
+	// Witness is the id of another message of the instance that surely was sent,
+	// at WitnessAt. A gateway that does not know it keeps no record, and its no
+	// means nothing. Empty: there is none.
+	Witness   string
+	WitnessAt time.Time
 }
 
 // Finder asks a gateway what it has sent. It may be used concurrently.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/msgorch/msgorch/db"
 	"github.com/msgorch/msgorch/internal/gateway"
 )
@@ -20,7 +22,12 @@ const (
 	askEvery      = 2 * time.Second
 	certainAfter  = 5 * time.Second
 	doubtPatience = 2 * time.Minute
+	witnessWindow = 10 * time.Minute // how far back a message is looked for that proves the gateway's memory
 )
+
+// codeUnstored is a gateway's answer that it sent a message and then failed to
+// keep it: asking can find it, and never rule it out.
+const codeUnstored = "gateway_store_failed"
 
 // resolve finds out about a message in doubt. goesOn is false while its chat
 // must wait.
@@ -87,18 +94,33 @@ func (s *Service) find(ctx context.Context, h head) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, gatewayTimeout)
 	defer cancel()
-	ids, err := g.Finder.Find(ctx, account, gateway.Sought{To: h.Chat, Text: *h.Text, Since: h.StartedAt})
+	q := db.New(s.c.Pool)
+	sought := gateway.Sought{To: h.Chat, Text: *h.Text, Since: h.StartedAt}
+	w, err := q.Witness(ctx, db.WitnessParams{InstanceID: h.InstanceID, AfterAt: h.StartedAt.Add(-witnessWindow), BeforeAt: h.StartedAt})
+	switch {
+	case err == nil:
+		sought.Witness, sought.WitnessAt = w.GatewayMessageID, w.AcceptedAt
+	case !errors.Is(err, pgx.ErrNoRows):
+		return "", err
+	}
+	ids, err := g.Finder.Find(ctx, account, sought)
+	if err == nil && len(ids) == 0 && h.DoubtCode == codeUnstored {
+		err = errors.New("the gateway failed to keep it")
+	}
 	if err != nil || len(ids) == 0 {
 		return "", err
 	}
-	claimed, err := db.New(s.c.Pool).ClaimedGatewayIDs(ctx, db.ClaimedGatewayIDsParams{InstanceID: h.InstanceID, GatewayMessageIds: ids})
+	claimed, err := q.ClaimedGatewayIDs(ctx, db.ClaimedGatewayIDsParams{InstanceID: h.InstanceID, GatewayMessageIds: ids})
 	if err != nil {
 		return "", err
 	}
 	for _, id := range ids {
-		if !slices.Contains(claimed, id) {
-			return id, nil
+		if slices.Contains(claimed, id) {
+			continue
 		}
+		// The gateway may have reported it under another address before.
+		_, err := q.DropEcho(ctx, db.DropEchoParams{InstanceID: h.InstanceID, GatewayMessageID: id, ID: h.ID})
+		return id, err
 	}
 	return "", nil
 }

@@ -81,6 +81,9 @@ func (s *Service) attempt(ctx context.Context, h head, hasTask bool) (verdict er
 	release()
 	st := settle(h, answer)
 	st.started, st.took = started, time.Since(started)
+	if answer.Outcome == gateway.Pause {
+		s.pause(ctx, h, answer) // first, so that nobody claims the message again at once
+	}
 	s.record(ctx, st)
 	s.logAttempt(ctx, st)
 	if s.c.Attempted != nil {
@@ -89,7 +92,6 @@ func (s *Service) attempt(ctx context.Context, h head, hasTask bool) (verdict er
 
 	switch {
 	case answer.Outcome == gateway.Pause:
-		s.pause(ctx, h, answer)
 		return nil, false
 	case st.status == db.MessageStatusQueued:
 		if hasTask {

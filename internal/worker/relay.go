@@ -222,6 +222,17 @@ func (r *Relay) queueMessages(ctx context.Context, rows []db.DueHeadsRow, patien
 	if err != nil {
 		return err
 	}
+	var unknown []uuid.UUID
+	for i, m := range due {
+		if !known[i] {
+			unknown = append(unknown, m.ID)
+		}
+	}
+	if len(unknown) > 0 {
+		if err := db.New(r.Pool).BumpChats(ctx, unknown); err != nil {
+			return fmt.Errorf("bump chats: %w", err)
+		}
+	}
 	queued := 0
 	for i, m := range due {
 		if known[i] {

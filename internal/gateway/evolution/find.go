@@ -56,14 +56,21 @@ func (s *Sender) Find(ctx context.Context, at gateway.Account, m gateway.Sought)
 	call.Where.Timestamp.From = m.Since.Add(-clockSkew).UTC().Truncate(time.Second)
 	call.Where.Timestamp.To = time.Now().Add(time.Minute).UTC()
 	call.Offset = findPage
+	if m.Witness != "" && m.WitnessAt.Before(m.Since) {
+		call.Where.Timestamp.From = m.WitnessAt.Add(-clockSkew).UTC().Truncate(time.Second)
+	}
+	since := m.Since.Add(-clockSkew).Truncate(time.Second)
+	witnessed := m.Witness == ""
 	var found []sent
 	for call.Page = 1; ; call.Page++ {
 		records, pages, err := s.findPage(ctx, at, call)
 		if err != nil {
 			return nil, err
 		}
-		for record := range elements(records) {
-			if hit, ok := matchSent(objectOf(record), m, call.Where.Timestamp.From); ok {
+		for raw := range elements(records) {
+			record := objectOf(raw)
+			witnessed = witnessed || objectOf(record.get("key")).text("id") == m.Witness
+			if hit, ok := matchSent(record, m, since); ok {
 				found = append(found, hit)
 			}
 		}
@@ -73,6 +80,9 @@ func (s *Sender) Find(ctx context.Context, at gateway.Account, m gateway.Sought)
 		if call.Page >= findPages {
 			return nil, fmt.Errorf("the instance has sent more than %d messages since", findPage*findPages)
 		}
+	}
+	if len(found) == 0 && !witnessed {
+		return nil, errors.New("the gateway does not keep what it sends")
 	}
 	slices.SortStableFunc(found, func(a, b sent) int { return cmp.Compare(a.at.Unix(), b.at.Unix()) })
 	ids := make([]string, len(found))
@@ -121,12 +131,14 @@ func matchSent(record object, m gateway.Sought, since time.Time) (sent, bool) {
 	if sanitize(contentOf(record.get("message")).text, maxTextRunes) != sanitize(m.Text, maxTextRunes) {
 		return sent{}, false
 	}
-	for _, name := range []string{"remoteJid", "remoteJidAlt"} {
-		if jid, ok := canonicalJID(key.text(name)); ok && maybeSame(jid, m.To) {
-			return sent{id: id, at: at}, true
-		}
+	jid, ok := canonicalJID(key.text("remoteJid"))
+	if !ok {
+		return sent{}, false
 	}
-	return sent{}, false
+	if alt, known := canonicalJID(key.text("remoteJidAlt")); known {
+		jid, _ = preferPhone(jid, alt) // a number tells more than a LID
+	}
+	return sent{id: id, at: at}, maybeSame(jid, m.To)
 }
 
 // maybeSame reports whether two JIDs may be one chat: when they are equal, when

@@ -53,6 +53,9 @@ func TestFindKnowsAPersonByEveryAddress(t *testing.T) {
 		{"with Brazil's ninth digit", "551187654321@s.whatsapp.net", []string{record("A", "5511987654321@s.whatsapp.net", "Hola", now)}, []string{"A"}},
 		{"under a LID", "5215550000001@s.whatsapp.net", []string{record("A", "900000000000001@lid", "Hola", now)}, []string{"A"}},
 		{"somebody else", "5215550000001@s.whatsapp.net", []string{record("A", "5215550000002@s.whatsapp.net", "Hola", now)}, []string{}},
+		{"somebody else's LID", "5215550000001@s.whatsapp.net", []string{
+			fmt.Sprintf(`{"key":{"id":"A","fromMe":true,"remoteJid":"900000000000002@lid","remoteJidAlt":"5215550000002@s.whatsapp.net"},"message":{"conversation":"Hola"},"messageTimestamp":%d}`, now),
+		}, []string{}},
 		{"a group is no person", "5215550000001@s.whatsapp.net", []string{record("A", "120363000000000001@g.us", "Hola", now)}, []string{}},
 		{"another text", "5215550000001@s.whatsapp.net", []string{record("A", "5215550000001@s.whatsapp.net", "Adiós", now)}, []string{}},
 		{"long before", "5215550000001@s.whatsapp.net", []string{record("A", "5215550000001@s.whatsapp.net", "Hola", now-60)}, []string{}},
@@ -71,6 +74,19 @@ func TestFindKnowsAPersonByEveryAddress(t *testing.T) {
 				t.Errorf("found (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestANoOfAGatewayThatForgetsIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	sought := gateway.Sought{To: "5215550000001@s.whatsapp.net", Text: "Hola", Since: now, Witness: "W", WitnessAt: now.Add(-time.Minute)}
+	if got, err := evolution.NewSender(nil).Find(t.Context(), store(t, 1), sought); err == nil {
+		t.Errorf("found %v in a store that does not know what surely was sent", got)
+	}
+	other := record("W", "5215550000009@s.whatsapp.net", "Adiós", now.Add(-time.Minute).Unix())
+	if got, err := evolution.NewSender(nil).Find(t.Context(), store(t, 1, other), sought); err != nil || len(got) != 0 {
+		t.Errorf("found %v, %v, want a certain no", got, err)
 	}
 }
 
