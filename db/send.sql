@@ -215,7 +215,7 @@ SET status = 'accepted', gateway_message_id = @gateway_message_id::text, accepte
     history = m.history || jsonb_build_object('status', 'accepted', 'at', now())
 WHERE m.id = (
     SELECT d.id FROM messages d
-    JOIN chats c ON c.id = d.chat_id
+    JOIN chats c ON c.id = d.chat_id AND c.instance_id = @instance_id
     JOIN attempts a ON a.message_id = d.id AND a.attempt = d.attempt
     WHERE d.settled_at IS NULL AND d.instance_id = @instance_id AND d.status = 'unknown'
       AND d.text = @text::text AND c.jid = ANY(@jids::text[])

@@ -74,7 +74,7 @@ SET status = 'accepted', gateway_message_id = $1::text, accepted_at = now(), set
     history = m.history || jsonb_build_object('status', 'accepted', 'at', now())
 WHERE m.id = (
     SELECT d.id FROM messages d
-    JOIN chats c ON c.id = d.chat_id
+    JOIN chats c ON c.id = d.chat_id AND c.instance_id = $2
     JOIN attempts a ON a.message_id = d.id AND a.attempt = d.attempt
     WHERE d.settled_at IS NULL AND d.instance_id = $2 AND d.status = 'unknown'
       AND d.text = $3::text AND c.jid = ANY($4::text[])
