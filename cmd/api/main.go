@@ -169,6 +169,7 @@ func serve(ctx context.Context, log *slog.Logger, wait time.Duration, listeners 
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait)
 	defer cancel()
 	for _, srv := range servers {
+		srv.SetKeepAlivesEnabled(false) // whoever is answered now connects elsewhere next time
 		err = errors.Join(err, srv.Shutdown(closing))
 	}
 	log.LogAttrs(closing, slog.LevelInfo, "api.stopped")

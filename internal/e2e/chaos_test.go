@@ -209,7 +209,9 @@ func (c *storm) send(ctx context.Context, caller, total int) {
 
 // accept insists until a message is accepted, as a careful caller does.
 func (c *storm) accept(ctx context.Context, client *http.Client, key, to string) {
-	body, err := json.Marshal(map[string]any{"instance": "storm", "to": to, "text": key})
+	priorities := []string{"critical", "default", "bulk"} // which order chats, never the messages of one
+	priority := priorities[int(key[len(key)-1])%len(priorities)]
+	body, err := json.Marshal(map[string]any{"instance": "storm", "to": to, "text": key, "priority": priority})
 	if err != nil {
 		c.violate("encode: %v", err)
 		return
