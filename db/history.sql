@@ -152,3 +152,58 @@ SET status = 'queued', stopped_at = NULL, settled_at = NULL, next_attempt_at = n
 WHERE id = @id AND direction = 'outbound' AND attempt > 0
   AND (status IN ('failed', 'expired') OR status = 'unknown' AND next_attempt_at IS NULL)
 RETURNING id;
+
+-- name: CancelMatching :one
+-- CancelMatching cancels at most max_rows of the messages that a filter matches
+-- and that nobody is sending. No chats or statuses mean any. It answers how
+-- many; a message that is being claimed at this moment is either claimed or
+-- canceled, never both.
+WITH chosen AS (
+    SELECT m.id FROM messages m
+    WHERE m.instance_id = ANY(@instance_ids::bigint[]) AND m.settled_at IS NULL
+      AND m.direction = 'outbound' AND m.status IN ('scheduled', 'queued') AND m.created_at <= @asked_at::timestamptz
+      AND (cardinality(@chat_ids::bigint[]) = 0 OR m.chat_id = ANY(@chat_ids::bigint[]))
+      AND (cardinality(@statuses::text[]) = 0 OR m.status::text = ANY(@statuses::text[]))
+      AND m.created_at >= @since::timestamptz AND m.created_at < @until_at::timestamptz
+      AND (@query::text = '' OR to_tsvector('simple', m.text) @@ to_tsquery('simple', @query::text))
+    ORDER BY m.id
+    LIMIT @max_rows
+    FOR UPDATE
+), done AS (
+    UPDATE messages m
+    SET status = 'canceled', stopped_at = now(), settled_at = now(), lease_until = NULL,
+        history = m.history || jsonb_build_object('status', 'canceled', 'at', now())
+    FROM chosen s
+    WHERE m.id = s.id AND m.status IN ('scheduled', 'queued')
+    RETURNING m.id
+)
+SELECT count(*)::integer FROM done;
+
+-- name: RetryMatching :one
+-- RetryMatching is RetryMessage for at most max_rows of the messages that a
+-- filter matches. What failed after asked_at is left alone: it may be one of
+-- these, failing again. It answers how many.
+WITH chosen AS (
+    SELECT m.id FROM messages m
+    WHERE m.instance_id = ANY(@instance_ids::bigint[]) AND (m.stopped_at IS NOT NULL OR m.settled_at IS NULL)
+      AND m.direction = 'outbound' AND m.attempt > 0
+      AND (m.status IN ('failed', 'expired') AND m.stopped_at <= @asked_at::timestamptz
+           OR m.status = 'unknown' AND m.next_attempt_at IS NULL)
+      AND (cardinality(@chat_ids::bigint[]) = 0 OR m.chat_id = ANY(@chat_ids::bigint[]))
+      AND (cardinality(@statuses::text[]) = 0 OR m.status::text = ANY(@statuses::text[]))
+      AND m.created_at >= @since::timestamptz AND m.created_at < @until_at::timestamptz
+      AND (@query::text = '' OR to_tsvector('simple', m.text) @@ to_tsquery('simple', @query::text))
+    ORDER BY m.id
+    LIMIT @max_rows
+    FOR UPDATE
+), done AS (
+    UPDATE messages m
+    SET status = 'queued', stopped_at = NULL, settled_at = NULL, next_attempt_at = now(), expires_at = NULL,
+        max_attempts = m.attempt + 12, error_code = NULL, error_text = NULL, gateway_message_id = NULL,
+        accepted_at = NULL, sent_at = NULL,
+        history = m.history || jsonb_build_object('status', 'queued', 'at', now())
+    FROM chosen s
+    WHERE m.id = s.id AND (m.status IN ('failed', 'expired') OR m.status = 'unknown' AND m.next_attempt_at IS NULL)
+    RETURNING m.id
+)
+SELECT count(*)::integer FROM done;

@@ -45,6 +45,60 @@ func (q *Queries) AttemptsOf(ctx context.Context, messageID uuid.UUID) ([]Attemp
 	return items, nil
 }
 
+const cancelMatching = `-- name: CancelMatching :one
+WITH chosen AS (
+    SELECT m.id FROM messages m
+    WHERE m.instance_id = ANY($1::bigint[]) AND m.settled_at IS NULL
+      AND m.direction = 'outbound' AND m.status IN ('scheduled', 'queued') AND m.created_at <= $2::timestamptz
+      AND (cardinality($3::bigint[]) = 0 OR m.chat_id = ANY($3::bigint[]))
+      AND (cardinality($4::text[]) = 0 OR m.status::text = ANY($4::text[]))
+      AND m.created_at >= $5::timestamptz AND m.created_at < $6::timestamptz
+      AND ($7::text = '' OR to_tsvector('simple', m.text) @@ to_tsquery('simple', $7::text))
+    ORDER BY m.id
+    LIMIT $8
+    FOR UPDATE
+), done AS (
+    UPDATE messages m
+    SET status = 'canceled', stopped_at = now(), settled_at = now(), lease_until = NULL,
+        history = m.history || jsonb_build_object('status', 'canceled', 'at', now())
+    FROM chosen s
+    WHERE m.id = s.id AND m.status IN ('scheduled', 'queued')
+    RETURNING m.id
+)
+SELECT count(*)::integer FROM done
+`
+
+type CancelMatchingParams struct {
+	InstanceIds []int64
+	AskedAt     time.Time
+	ChatIds     []int64
+	Statuses    []string
+	Since       time.Time
+	UntilAt     time.Time
+	Query       string
+	MaxRows     int32
+}
+
+// CancelMatching cancels at most max_rows of the messages that a filter matches
+// and that nobody is sending. No chats or statuses mean any. It answers how
+// many; a message that is being claimed at this moment is either claimed or
+// canceled, never both.
+func (q *Queries) CancelMatching(ctx context.Context, arg CancelMatchingParams) (int32, error) {
+	row := q.db.QueryRow(ctx, cancelMatching,
+		arg.InstanceIds,
+		arg.AskedAt,
+		arg.ChatIds,
+		arg.Statuses,
+		arg.Since,
+		arg.UntilAt,
+		arg.Query,
+		arg.MaxRows,
+	)
+	var column_1 int32
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const cancelMessage = `-- name: CancelMessage :one
 UPDATE messages
 SET status = 'canceled', stopped_at = now(), settled_at = now(), lease_until = NULL,
@@ -691,6 +745,63 @@ func (q *Queries) MessagesByID(ctx context.Context, ids []uuid.UUID) ([]Messages
 		return nil, err
 	}
 	return items, nil
+}
+
+const retryMatching = `-- name: RetryMatching :one
+WITH chosen AS (
+    SELECT m.id FROM messages m
+    WHERE m.instance_id = ANY($1::bigint[]) AND (m.stopped_at IS NOT NULL OR m.settled_at IS NULL)
+      AND m.direction = 'outbound' AND m.attempt > 0
+      AND (m.status IN ('failed', 'expired') AND m.stopped_at <= $2::timestamptz
+           OR m.status = 'unknown' AND m.next_attempt_at IS NULL)
+      AND (cardinality($3::bigint[]) = 0 OR m.chat_id = ANY($3::bigint[]))
+      AND (cardinality($4::text[]) = 0 OR m.status::text = ANY($4::text[]))
+      AND m.created_at >= $5::timestamptz AND m.created_at < $6::timestamptz
+      AND ($7::text = '' OR to_tsvector('simple', m.text) @@ to_tsquery('simple', $7::text))
+    ORDER BY m.id
+    LIMIT $8
+    FOR UPDATE
+), done AS (
+    UPDATE messages m
+    SET status = 'queued', stopped_at = NULL, settled_at = NULL, next_attempt_at = now(), expires_at = NULL,
+        max_attempts = m.attempt + 12, error_code = NULL, error_text = NULL, gateway_message_id = NULL,
+        accepted_at = NULL, sent_at = NULL,
+        history = m.history || jsonb_build_object('status', 'queued', 'at', now())
+    FROM chosen s
+    WHERE m.id = s.id AND (m.status IN ('failed', 'expired') OR m.status = 'unknown' AND m.next_attempt_at IS NULL)
+    RETURNING m.id
+)
+SELECT count(*)::integer FROM done
+`
+
+type RetryMatchingParams struct {
+	InstanceIds []int64
+	AskedAt     time.Time
+	ChatIds     []int64
+	Statuses    []string
+	Since       time.Time
+	UntilAt     time.Time
+	Query       string
+	MaxRows     int32
+}
+
+// RetryMatching is RetryMessage for at most max_rows of the messages that a
+// filter matches. What failed after asked_at is left alone: it may be one of
+// these, failing again. It answers how many.
+func (q *Queries) RetryMatching(ctx context.Context, arg RetryMatchingParams) (int32, error) {
+	row := q.db.QueryRow(ctx, retryMatching,
+		arg.InstanceIds,
+		arg.AskedAt,
+		arg.ChatIds,
+		arg.Statuses,
+		arg.Since,
+		arg.UntilAt,
+		arg.Query,
+		arg.MaxRows,
+	)
+	var column_1 int32
+	err := row.Scan(&column_1)
+	return column_1, err
 }
 
 const retryMessage = `-- name: RetryMessage :one

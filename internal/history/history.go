@@ -258,19 +258,9 @@ type row = db.MessageByIDRow
 // rows walks the one index that serves this filter.
 func (r *Reader) rows(ctx context.Context, f Filter, w window) ([]row, error) {
 	q := db.New(r.pool)
-	names := f.Instances
-	if names == nil {
-		names = []string{}
-	} else if len(names) == 0 {
-		return nil, nil
-	}
-	instances, err := q.InstanceIDs(ctx, names)
-	if err != nil {
+	ids, err := instanceIDs(ctx, q, f.Instances)
+	if err != nil || len(ids) == 0 {
 		return nil, err
-	}
-	ids := make([]int64, len(instances))
-	for i, n := range instances {
-		ids[i] = n.ID
 	}
 	switch {
 	case f.Chat != "":
@@ -304,6 +294,23 @@ func (r *Reader) rows(ctx context.Context, f Filter, w window) ([]row, error) {
 		InstanceIds: ids, Directions: w.direction, Statuses: w.status,
 		BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, MaxRows: w.limit,
 	}))
+}
+
+// instanceIDs returns the ids of the instances with these names; nil names mean
+// every instance.
+func instanceIDs(ctx context.Context, q *db.Queries, names []string) ([]int64, error) {
+	switch {
+	case names == nil:
+		names = []string{}
+	case len(names) == 0:
+		return nil, nil
+	}
+	rows, err := q.InstanceIDs(ctx, names)
+	ids := make([]int64, len(rows))
+	for i, r := range rows {
+		ids[i] = r.ID
+	}
+	return ids, err
 }
 
 // listed are the rows of the listings, which have the same fields.

@@ -186,7 +186,9 @@ func (s *server) change(ctx context.Context, text, otherwise string, do func(con
 	return &messageOutput{d.Message}, nil
 }
 
-type listInput struct {
+// Filter says which messages are meant. It is exported because huma does not
+// look into embedded structs that are not.
+type Filter struct {
 	Instance  string    `query:"instance" doc:"Name of an instance"`
 	Chat      string    `query:"chat" doc:"JID or phone number"`
 	Direction string    `query:"direction" enum:"inbound,outbound"`
@@ -194,8 +196,12 @@ type listInput struct {
 	Query     string    `query:"q" doc:"Words that the text has; a word matches its beginnings"`
 	Since     time.Time `query:"since" doc:"From this time on"`
 	Until     time.Time `query:"until" doc:"Before this time"`
-	Limit     int       `query:"limit" minimum:"1" maximum:"200" default:"50"`
-	Cursor    string    `query:"cursor" doc:"next_cursor of the page before"`
+}
+
+type listInput struct {
+	Filter
+	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
+	Cursor string `query:"cursor" doc:"next_cursor of the page before"`
 }
 
 type page[T any] struct {
@@ -217,24 +223,57 @@ func pageOf[T any](data []T, next string) *pageOutput[T] {
 }
 
 func (s *server) listMessages(ctx context.Context, in *listInput) (*pageOutput[history.Message], error) {
-	f := history.Filter{
-		Chat: in.Chat, Direction: in.Direction, Status: in.Status, Query: in.Query,
-		Since: in.Since, Until: in.Until, Limit: in.Limit, Cursor: in.Cursor,
+	f, err := in.filter(ctx)
+	if err != nil {
+		return nil, s.fail(ctx, "query", err)
 	}
-	if key := keyFrom(ctx); len(key.Instances) > 0 {
-		f.Instances = key.Instances
-	}
-	if in.Instance != "" {
-		if err := reach(ctx, in.Instance); err != nil {
-			return nil, s.fail(ctx, "query", err)
-		}
-		f.Instances = []string{in.Instance}
-	}
+	f.Limit, f.Cursor = in.Limit, in.Cursor
 	data, next, err := s.History.List(ctx, f)
 	if err != nil {
 		return nil, s.fail(ctx, "query", err)
 	}
 	return pageOf(data, next), nil
+}
+
+// filter is the request's filter, within what its key is good for.
+func (in Filter) filter(ctx context.Context) (history.Filter, error) {
+	f := history.Filter{
+		Chat: in.Chat, Direction: in.Direction, Status: in.Status, Query: in.Query, Since: in.Since, Until: in.Until,
+	}
+	if key := keyFrom(ctx); len(key.Instances) > 0 {
+		f.Instances = key.Instances
+	}
+	if in.Instance == "" {
+		return f, nil
+	}
+	f.Instances = []string{in.Instance}
+	return f, reach(ctx, in.Instance)
+}
+
+type countOutput struct {
+	Body struct {
+		Count int `json:"count" doc:"How many messages were changed"`
+	}
+}
+
+func (s *server) cancelMessages(ctx context.Context, in *Filter) (*countOutput, error) {
+	return s.changeAll(ctx, in, s.History.Cancel)
+}
+
+func (s *server) retryMessages(ctx context.Context, in *Filter) (*countOutput, error) {
+	return s.changeAll(ctx, in, s.History.Retry)
+}
+
+func (s *server) changeAll(ctx context.Context, in *Filter, do func(context.Context, history.Filter) (int, error)) (*countOutput, error) {
+	f, err := in.filter(ctx)
+	if err != nil {
+		return nil, s.fail(ctx, "query", err)
+	}
+	out := &countOutput{}
+	if out.Body.Count, err = do(ctx, f); err != nil {
+		return nil, s.fail(ctx, "query", err)
+	}
+	return out, nil
 }
 
 // brokenText returns the name of the first field of a JSON object that holds a

@@ -60,6 +60,9 @@ func New(c Config) http.Handler {
 	api.UseMiddleware(s.authenticate(api))
 
 	add(s, api, apikey.ScopeSend, http.MethodPost, "/v1/messages", "send-message", "Accept a message to send", s.sendMessage)
+	add(s, api, apikey.ScopeSend, http.MethodPost, batchPath, "send-messages", "Accept up to 1,000 messages to send", s.sendBatch)
+	add(s, api, apikey.ScopeSend, http.MethodPost, "/v1/messages/cancel", "cancel-messages", "Cancel everything that a filter matches", s.cancelMessages)
+	add(s, api, apikey.ScopeSend, http.MethodPost, "/v1/messages/retry", "retry-messages", "Send again everything that a filter matches", s.retryMessages)
 	add(s, api, apikey.ScopeRead, http.MethodGet, "/v1/messages", "list-messages", "List messages, newest first", s.listMessages)
 	add(s, api, apikey.ScopeRead, http.MethodGet, "/v1/messages/{id}", "get-message", "A message with its history and attempts", s.getMessage)
 	add(s, api, apikey.ScopeSend, http.MethodPost, "/v1/messages/{id}/cancel", "cancel-message", "Cancel a message that is not sent yet", s.cancelMessage)
@@ -119,10 +122,14 @@ func add[I, O any](s *server, api huma.API, scope, method, path, id, summary str
 		op.Security = []map[string][]string{{"key": {scope}}}
 		op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity)
 	}
-	if method == http.MethodPost && path == "/v1/messages" {
+	switch {
+	case method != http.MethodPost:
+	case path == "/v1/messages":
 		op.DefaultStatus = http.StatusAccepted
-	}
-	if method == http.MethodPost && scope != "" && path != "/v1/messages" {
+	case path == batchPath:
+		op.DefaultStatus = http.StatusAccepted
+		op.SkipValidateBody = true // one bad message does not concern the others
+	default:
 		op.DefaultStatus = http.StatusOK
 	}
 	huma.Register(api, op, h)
