@@ -264,6 +264,12 @@ func (w weeks) statements() []statement {
 			_, _ = q.Witness(ctx, db.WitnessParams{InstanceID: w.instance, AfterAt: now.Add(-time.Minute), BeforeAt: now})
 		}},
 		{"BumpChats", func(q *db.Queries) { _ = q.BumpChats(ctx, ids) }},
+		{"CancelMatching", func(q *db.Queries) {
+			_, _ = q.CancelMatching(ctx, db.CancelMatchingParams{InstanceIds: instances, ChatIds: []int64{}, Statuses: []string{}, Since: time.Time{}, UntilAt: now, AskedAt: now, MaxRows: 500})
+		}},
+		{"RetryMatching", func(q *db.Queries) {
+			_, _ = q.RetryMatching(ctx, db.RetryMatchingParams{InstanceIds: instances, ChatIds: []int64{}, Statuses: []string{}, Since: time.Time{}, UntilAt: now, AskedAt: now, MaxRows: 500})
+		}},
 		{"DueHeads", func(q *db.Queries) {
 			_, _ = q.DueHeads(ctx, db.DueHeadsParams{DueBefore: now, AfterAt: time.Time{}, MaxRows: 500})
 		}},

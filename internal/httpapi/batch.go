@@ -13,17 +13,15 @@ import (
 	"github.com/msgorch/msgorch/tasks"
 )
 
-const (
-	batchPath = "/v1/messages/batch"
-	maxBatch  = 1000
-)
+const maxBatch = 1000
 
+// batchInput has no Body: huma would refuse all messages because of one.
 type batchInput struct {
 	IdempotencyKey string `header:"Idempotency-Key" maxLength:"240" doc:"Names this batch: each message is named by it and by its place"`
-	Body           batchBody
-	RawBody        []byte
+	RawBody        []byte `contentType:"application/json"`
 }
 
+// batchBody documents what RawBody holds.
 type batchBody struct {
 	Messages []sendBody `json:"messages" minItems:"1" maxItems:"1000" doc:"As for a message alone"`
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"runtime/debug"
 	"time"
 
@@ -60,7 +61,7 @@ func New(c Config) http.Handler {
 	api.UseMiddleware(s.authenticate(api))
 
 	add(s, api, apikey.ScopeSend, http.MethodPost, "/v1/messages", "send-message", "Accept a message to send", s.sendMessage)
-	add(s, api, apikey.ScopeSend, http.MethodPost, batchPath, "send-messages", "Accept up to 1,000 messages to send", s.sendBatch)
+	add(s, api, apikey.ScopeSend, http.MethodPost, "/v1/messages/batch", "send-messages", "Accept up to 1,000 messages to send", s.sendBatch)
 	add(s, api, apikey.ScopeSend, http.MethodPost, "/v1/messages/cancel", "cancel-messages", "Cancel everything that a filter matches", s.cancelMessages)
 	add(s, api, apikey.ScopeSend, http.MethodPost, "/v1/messages/retry", "retry-messages", "Send again everything that a filter matches", s.retryMessages)
 	add(s, api, apikey.ScopeRead, http.MethodGet, "/v1/messages", "list-messages", "List messages, newest first", s.listMessages)
@@ -114,7 +115,6 @@ func add[I, O any](s *server, api huma.API, scope, method, path, id, summary str
 		op.Tags = []string{"health"}
 	case webhookScope:
 		op.Tags = []string{"webhooks"}
-		op.SkipValidateBody = true // the room judges it, and keeps what it cannot use
 		op.Security = []map[string][]string{{"webhook": {}}}
 		op.Errors = append(op.Errors, http.StatusBadRequest, http.StatusUnauthorized, http.StatusRequestEntityTooLarge)
 	default:
@@ -123,18 +123,23 @@ func add[I, O any](s *server, api huma.API, scope, method, path, id, summary str
 		op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity)
 	}
 	switch {
-	case method != http.MethodPost:
-	case path == "/v1/messages":
+	case id == "send-message" || id == "send-messages":
 		op.DefaultStatus = http.StatusAccepted
-	case path == batchPath:
-		op.DefaultStatus = http.StatusAccepted
-		op.SkipValidateBody = true // one bad message does not concern the others
-	default:
+	case method == http.MethodPost:
 		op.DefaultStatus = http.StatusOK
 	}
+	input, raw := reflect.TypeFor[I](), false
+	if _, parsed := input.FieldByName("Body"); !parsed {
+		_, raw = input.FieldByName("RawBody")
+	}
+	op.SkipValidateBody = raw // the handler judges it
 	huma.Register(api, op, h)
-	if scope == webhookScope { // huma takes a raw body for a string
-		api.OpenAPI().Paths[path].Post.RequestBody.Content["application/json"].Schema = &huma.Schema{Type: huma.TypeObject}
+	if raw { // huma takes a raw body for a string
+		schema := &huma.Schema{Type: huma.TypeObject}
+		if id == "send-messages" {
+			schema = huma.SchemaFromType(api.OpenAPI().Components.Schemas, reflect.TypeFor[batchBody]())
+		}
+		api.OpenAPI().Paths[path].Post.RequestBody.Content["application/json"].Schema = schema
 	}
 }
 
