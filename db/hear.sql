@@ -286,9 +286,13 @@ DELETE FROM early_evidence WHERE received_at < now() - interval '7 days';
 
 -- name: SetConnection :exec
 -- SetConnection records the state of an instance's session. An open session
--- ends a pause that a failure had caused; one that a person ordered stays.
+-- ends a block, and a pause that a failure had caused; one that a person ordered
+-- stays.
 UPDATE instances
 SET connection = @connection,
+    failures = CASE WHEN @connection = 'open' THEN 0 ELSE failures END,
+    blocked_until = CASE WHEN @connection = 'open' THEN NULL ELSE blocked_until END,
+    block_reason = CASE WHEN @connection = 'open' THEN NULL ELSE block_reason END,
     paused_at = CASE WHEN @connection = 'open' AND pause_reason IS DISTINCT FROM 'operator' THEN NULL ELSE paused_at END,
     pause_reason = CASE WHEN @connection = 'open' AND pause_reason IS DISTINCT FROM 'operator' THEN NULL ELSE pause_reason END,
     updated_at = now()

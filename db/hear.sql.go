@@ -414,6 +414,9 @@ func (q *Queries) PurgeEarlyEvidence(ctx context.Context) (int64, error) {
 const setConnection = `-- name: SetConnection :exec
 UPDATE instances
 SET connection = $1,
+    failures = CASE WHEN $1 = 'open' THEN 0 ELSE failures END,
+    blocked_until = CASE WHEN $1 = 'open' THEN NULL ELSE blocked_until END,
+    block_reason = CASE WHEN $1 = 'open' THEN NULL ELSE block_reason END,
     paused_at = CASE WHEN $1 = 'open' AND pause_reason IS DISTINCT FROM 'operator' THEN NULL ELSE paused_at END,
     pause_reason = CASE WHEN $1 = 'open' AND pause_reason IS DISTINCT FROM 'operator' THEN NULL ELSE pause_reason END,
     updated_at = now()
@@ -426,7 +429,8 @@ type SetConnectionParams struct {
 }
 
 // SetConnection records the state of an instance's session. An open session
-// ends a pause that a failure had caused; one that a person ordered stays.
+// ends a block, and a pause that a failure had caused; one that a person ordered
+// stays.
 func (q *Queries) SetConnection(ctx context.Context, arg SetConnectionParams) error {
 	_, err := q.db.Exec(ctx, setConnection, arg.Connection, arg.ID)
 	return err

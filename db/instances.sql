@@ -28,6 +28,7 @@ SET gateway = excluded.gateway,
     in_doubt = COALESCE(sqlc.narg('in_doubt')::text, i.in_doubt),
     paused_at = CASE WHEN i.pause_reason = 'operator' THEN i.paused_at END,
     pause_reason = CASE WHEN i.pause_reason = 'operator' THEN i.pause_reason END,
+    failures = 0, blocked_until = NULL, block_reason = NULL,
     updated_at = now(),
     deleted_at = NULL
 RETURNING sqlc.embed(i), (xmax = 0)::boolean AS is_new;
@@ -62,7 +63,7 @@ WHERE name = @name AND deleted_at IS NULL
 RETURNING *;
 
 -- name: ResumeInstance :one
-UPDATE instances SET paused_at = NULL, pause_reason = NULL, updated_at = now()
+UPDATE instances SET paused_at = NULL, pause_reason = NULL, failures = 0, blocked_until = NULL, block_reason = NULL, updated_at = now()
 WHERE name = @name AND deleted_at IS NULL
 RETURNING *;
 

@@ -38,7 +38,7 @@ func (q *Queries) DeleteInstance(ctx context.Context, name string) (int64, error
 const ensureInstance = `-- name: EnsureInstance :one
 INSERT INTO instances AS i (name, gateway) VALUES ($1, 'evolution')
 ON CONFLICT ON CONSTRAINT instances_name_key DO UPDATE SET deleted_at = NULL, updated_at = now()
-RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt
+RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures
 `
 
 // EnsureInstance finds an instance, or makes it on the default gateway.
@@ -60,6 +60,9 @@ func (q *Queries) EnsureInstance(ctx context.Context, name string) (Instance, er
 		&i.UpdatedAt,
 		&i.DeletedAt,
 		&i.InDoubt,
+		&i.BlockedUntil,
+		&i.BlockReason,
+		&i.Failures,
 	)
 	return i, err
 }
@@ -67,7 +70,7 @@ func (q *Queries) EnsureInstance(ctx context.Context, name string) (Instance, er
 const holdInstance = `-- name: HoldInstance :one
 UPDATE instances SET paused_at = COALESCE(paused_at, now()), pause_reason = 'operator', updated_at = now()
 WHERE name = $1 AND deleted_at IS NULL
-RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt
+RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures
 `
 
 // HoldInstance pauses an instance because a person wants it.
@@ -89,12 +92,15 @@ func (q *Queries) HoldInstance(ctx context.Context, name string) (Instance, erro
 		&i.UpdatedAt,
 		&i.DeletedAt,
 		&i.InDoubt,
+		&i.BlockedUntil,
+		&i.BlockReason,
+		&i.Failures,
 	)
 	return i, err
 }
 
 const instanceByName = `-- name: InstanceByName :one
-SELECT id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt FROM instances WHERE name = $1 AND deleted_at IS NULL
+SELECT id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures FROM instances WHERE name = $1 AND deleted_at IS NULL
 `
 
 func (q *Queries) InstanceByName(ctx context.Context, name string) (Instance, error) {
@@ -115,6 +121,9 @@ func (q *Queries) InstanceByName(ctx context.Context, name string) (Instance, er
 		&i.UpdatedAt,
 		&i.DeletedAt,
 		&i.InDoubt,
+		&i.BlockedUntil,
+		&i.BlockReason,
+		&i.Failures,
 	)
 	return i, err
 }
@@ -151,7 +160,7 @@ func (q *Queries) InstanceIDs(ctx context.Context, names []string) ([]InstanceID
 }
 
 const listInstances = `-- name: ListInstances :many
-SELECT id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt FROM instances
+SELECT id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures FROM instances
 WHERE deleted_at IS NULL AND name > $1
   AND (cardinality($2::text[]) = 0 OR name = ANY($2::text[]))
 ORDER BY name
@@ -189,6 +198,9 @@ func (q *Queries) ListInstances(ctx context.Context, arg ListInstancesParams) ([
 			&i.UpdatedAt,
 			&i.DeletedAt,
 			&i.InDoubt,
+			&i.BlockedUntil,
+			&i.BlockReason,
+			&i.Failures,
 		); err != nil {
 			return nil, err
 		}
@@ -212,9 +224,10 @@ SET gateway = excluded.gateway,
     in_doubt = COALESCE($7::text, i.in_doubt),
     paused_at = CASE WHEN i.pause_reason = 'operator' THEN i.paused_at END,
     pause_reason = CASE WHEN i.pause_reason = 'operator' THEN i.pause_reason END,
+    failures = 0, blocked_until = NULL, block_reason = NULL,
     updated_at = now(),
     deleted_at = NULL
-RETURNING i.id, i.name, i.gateway, i.base_url, i.credential, i.webhook_token_hash, i.rate_per_minute, i.connection, i.paused_at, i.pause_reason, i.created_at, i.updated_at, i.deleted_at, i.in_doubt, (xmax = 0)::boolean AS is_new
+RETURNING i.id, i.name, i.gateway, i.base_url, i.credential, i.webhook_token_hash, i.rate_per_minute, i.connection, i.paused_at, i.pause_reason, i.created_at, i.updated_at, i.deleted_at, i.in_doubt, i.blocked_until, i.block_reason, i.failures, (xmax = 0)::boolean AS is_new
 `
 
 type PutInstanceParams struct {
@@ -260,15 +273,18 @@ func (q *Queries) PutInstance(ctx context.Context, arg PutInstanceParams) (PutIn
 		&i.Instance.UpdatedAt,
 		&i.Instance.DeletedAt,
 		&i.Instance.InDoubt,
+		&i.Instance.BlockedUntil,
+		&i.Instance.BlockReason,
+		&i.Instance.Failures,
 		&i.IsNew,
 	)
 	return i, err
 }
 
 const resumeInstance = `-- name: ResumeInstance :one
-UPDATE instances SET paused_at = NULL, pause_reason = NULL, updated_at = now()
+UPDATE instances SET paused_at = NULL, pause_reason = NULL, failures = 0, blocked_until = NULL, block_reason = NULL, updated_at = now()
 WHERE name = $1 AND deleted_at IS NULL
-RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt
+RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures
 `
 
 func (q *Queries) ResumeInstance(ctx context.Context, name string) (Instance, error) {
@@ -289,6 +305,9 @@ func (q *Queries) ResumeInstance(ctx context.Context, name string) (Instance, er
 		&i.UpdatedAt,
 		&i.DeletedAt,
 		&i.InDoubt,
+		&i.BlockedUntil,
+		&i.BlockReason,
+		&i.Failures,
 	)
 	return i, err
 }

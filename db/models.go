@@ -272,6 +272,9 @@ type Instance struct {
 	UpdatedAt        time.Time
 	DeletedAt        *time.Time
 	InDoubt          string
+	BlockedUntil     *time.Time
+	BlockReason      *string
+	Failures         int32
 }
 
 type Message struct {

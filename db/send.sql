@@ -2,7 +2,7 @@
 -- ClaimHeads leases the oldest unsettled message of each chat that the given
 -- messages belong to. A chat whose head is being sent, or must wait, or whose
 -- instance is paused, gives none: so the second message of a chat never
--- overtakes the first. A head in doubt is leased to be asked about, as it is;
+-- overtakes the first; nor does one whose instance is blocked. A head in doubt is leased to be asked about, as it is;
 -- one that is held for a person (in doubt without a time) stands in nobody's
 -- way. The row lock waits on purpose: SKIP LOCKED could hand out nothing to the
 -- only one who asks. Heads are locked in one order, so that two of these never
@@ -34,6 +34,7 @@ WITH lanes AS (
     JOIN heads h ON h.id = m.id
     JOIN instances i ON i.id = m.instance_id
     WHERE m.status IN ('queued', 'scheduled', 'unknown') AND i.paused_at IS NULL
+      AND (i.blocked_until IS NULL OR i.blocked_until <= now())
       AND (m.lease_until IS NULL OR m.lease_until < now())
     ORDER BY m.id
     FOR UPDATE OF m
@@ -47,7 +48,7 @@ FROM locked k
 LEFT JOIN attempts t ON t.message_id = k.id AND t.attempt = k.attempt, instances i, chats c
 WHERE m.id = k.id AND i.id = m.instance_id AND c.id = m.chat_id
 RETURNING k.asked_id, m.id, m.status, m.attempt, m.max_attempts, m.type, m.text, m.priority, m.expires_at,
-          m.instance_id, i.name AS instance, i.gateway, i.base_url, i.credential, i.in_doubt, c.jid AS chat,
+          m.instance_id, i.name AS instance, i.gateway, i.base_url, i.credential, i.in_doubt, i.failures, c.jid AS chat,
           (SELECT q.gateway_message_id FROM messages q WHERE q.id = m.reply_to) AS quoted_id,
           COALESCE(t.started_at, now())::timestamptz AS started_at,
           COALESCE(t.started_at + t.duration_ms * interval '1 millisecond', now())::timestamptz AS lost_at,
@@ -133,6 +134,28 @@ WHERE m.instance_id = @instance_id AND m.gateway_message_id = @gateway_message_i
 UPDATE instances SET paused_at = now(), pause_reason = @reason::text, updated_at = now()
 WHERE id = @id AND paused_at IS NULL;
 
+-- name: BlockInstance :one
+-- BlockInstance stops sending for an instance for a while: for as long as its
+-- gateway asked (wait_ms), or, when that is zero, for longer each time in a row,
+-- from a second to a minute, with jitter. Several messages that fail together
+-- count as one failure. It answers how long the instance is blocked from now.
+UPDATE instances i
+SET failures = CASE WHEN i.blocked_until > now() THEN i.failures ELSE i.failures + 1 END,
+    block_reason = a.reason,
+    blocked_until = CASE
+        WHEN a.wait_ms > 0 THEN GREATEST(i.blocked_until, now() + a.wait_ms * interval '1 millisecond')
+        WHEN i.blocked_until > now() THEN i.blocked_until
+        ELSE now() + LEAST(2 ^ LEAST(i.failures, 6), 60) * (0.75 + random() / 2) * interval '1 second' END,
+    updated_at = now()
+FROM (SELECT @id::bigint AS id, @reason::text AS reason, @wait_ms::bigint AS wait_ms) a
+WHERE i.id = a.id
+RETURNING (EXTRACT(epoch FROM i.blocked_until - now()) * 1000)::bigint AS wait_ms;
+
+-- name: UnblockInstance :exec
+-- UnblockInstance notes that an instance sends again.
+UPDATE instances SET failures = 0, blocked_until = NULL, block_reason = NULL, updated_at = now()
+WHERE id = @id AND failures > 0;
+
 -- name: AbandonExpiredLeases :many
 -- AbandonExpiredLeases gives up on attempts whose worker was lost: the message
 -- may have been sent, so it is in doubt, and its gateway is to be asked. The
@@ -168,7 +191,7 @@ SELECT id FROM done;
 SELECT m.id, m.seq, m.status, m.next_attempt_at::timestamptz AS next_attempt_at, m.attempt, m.task_batch, m.priority,
        m.idempotency_key, i.name AS instance, c.jid AS chat, m.text, m.expires_at, m.send_at, m.metadata, m.reply_to
 FROM messages m
-JOIN instances i ON i.id = m.instance_id AND i.paused_at IS NULL
+JOIN instances i ON i.id = m.instance_id AND i.paused_at IS NULL AND (i.blocked_until IS NULL OR i.blocked_until <= now())
 JOIN chats c ON c.id = m.chat_id
 WHERE m.settled_at IS NULL AND m.status IN ('queued', 'scheduled', 'unknown')
   AND (m.lease_until IS NULL OR m.lease_until < now())

@@ -112,6 +112,37 @@ func (q *Queries) AdoptReported(ctx context.Context, arg AdoptReportedParams) (u
 	return id, err
 }
 
+const blockInstance = `-- name: BlockInstance :one
+UPDATE instances i
+SET failures = CASE WHEN i.blocked_until > now() THEN i.failures ELSE i.failures + 1 END,
+    block_reason = a.reason,
+    blocked_until = CASE
+        WHEN a.wait_ms > 0 THEN GREATEST(i.blocked_until, now() + a.wait_ms * interval '1 millisecond')
+        WHEN i.blocked_until > now() THEN i.blocked_until
+        ELSE now() + LEAST(2 ^ LEAST(i.failures, 6), 60) * (0.75 + random() / 2) * interval '1 second' END,
+    updated_at = now()
+FROM (SELECT $1::bigint AS id, $2::text AS reason, $3::bigint AS wait_ms) a
+WHERE i.id = a.id
+RETURNING (EXTRACT(epoch FROM i.blocked_until - now()) * 1000)::bigint AS wait_ms
+`
+
+type BlockInstanceParams struct {
+	ID     int64
+	Reason string
+	WaitMs int64
+}
+
+// BlockInstance stops sending for an instance for a while: for as long as its
+// gateway asked (wait_ms), or, when that is zero, for longer each time in a row,
+// from a second to a minute, with jitter. Several messages that fail together
+// count as one failure. It answers how long the instance is blocked from now.
+func (q *Queries) BlockInstance(ctx context.Context, arg BlockInstanceParams) (int64, error) {
+	row := q.db.QueryRow(ctx, blockInstance, arg.ID, arg.Reason, arg.WaitMs)
+	var wait_ms int64
+	err := row.Scan(&wait_ms)
+	return wait_ms, err
+}
+
 const bumpChats = `-- name: BumpChats :exec
 UPDATE chats c
 SET last_message_at = GREATEST(c.last_message_at, n.at), unread = 0
@@ -153,6 +184,7 @@ WITH lanes AS (
     JOIN heads h ON h.id = m.id
     JOIN instances i ON i.id = m.instance_id
     WHERE m.status IN ('queued', 'scheduled', 'unknown') AND i.paused_at IS NULL
+      AND (i.blocked_until IS NULL OR i.blocked_until <= now())
       AND (m.lease_until IS NULL OR m.lease_until < now())
     ORDER BY m.id
     FOR UPDATE OF m
@@ -166,7 +198,7 @@ FROM locked k
 LEFT JOIN attempts t ON t.message_id = k.id AND t.attempt = k.attempt, instances i, chats c
 WHERE m.id = k.id AND i.id = m.instance_id AND c.id = m.chat_id
 RETURNING k.asked_id, m.id, m.status, m.attempt, m.max_attempts, m.type, m.text, m.priority, m.expires_at,
-          m.instance_id, i.name AS instance, i.gateway, i.base_url, i.credential, i.in_doubt, c.jid AS chat,
+          m.instance_id, i.name AS instance, i.gateway, i.base_url, i.credential, i.in_doubt, i.failures, c.jid AS chat,
           (SELECT q.gateway_message_id FROM messages q WHERE q.id = m.reply_to) AS quoted_id,
           COALESCE(t.started_at, now())::timestamptz AS started_at,
           COALESCE(t.started_at + t.duration_ms * interval '1 millisecond', now())::timestamptz AS lost_at,
@@ -194,6 +226,7 @@ type ClaimHeadsRow struct {
 	BaseUrl     string
 	Credential  []byte
 	InDoubt     string
+	Failures    int32
 	Chat        string
 	QuotedID    *string
 	StartedAt   time.Time
@@ -204,7 +237,7 @@ type ClaimHeadsRow struct {
 // ClaimHeads leases the oldest unsettled message of each chat that the given
 // messages belong to. A chat whose head is being sent, or must wait, or whose
 // instance is paused, gives none: so the second message of a chat never
-// overtakes the first. A head in doubt is leased to be asked about, as it is;
+// overtakes the first; nor does one whose instance is blocked. A head in doubt is leased to be asked about, as it is;
 // one that is held for a person (in doubt without a time) stands in nobody's
 // way. The row lock waits on purpose: SKIP LOCKED could hand out nothing to the
 // only one who asks. Heads are locked in one order, so that two of these never
@@ -236,6 +269,7 @@ func (q *Queries) ClaimHeads(ctx context.Context, arg ClaimHeadsParams) ([]Claim
 			&i.BaseUrl,
 			&i.Credential,
 			&i.InDoubt,
+			&i.Failures,
 			&i.Chat,
 			&i.QuotedID,
 			&i.StartedAt,
@@ -312,7 +346,7 @@ const dueHeads = `-- name: DueHeads :many
 SELECT m.id, m.seq, m.status, m.next_attempt_at::timestamptz AS next_attempt_at, m.attempt, m.task_batch, m.priority,
        m.idempotency_key, i.name AS instance, c.jid AS chat, m.text, m.expires_at, m.send_at, m.metadata, m.reply_to
 FROM messages m
-JOIN instances i ON i.id = m.instance_id AND i.paused_at IS NULL
+JOIN instances i ON i.id = m.instance_id AND i.paused_at IS NULL AND (i.blocked_until IS NULL OR i.blocked_until <= now())
 JOIN chats c ON c.id = m.chat_id
 WHERE m.settled_at IS NULL AND m.status IN ('queued', 'scheduled', 'unknown')
   AND (m.lease_until IS NULL OR m.lease_until < now())
@@ -629,6 +663,17 @@ func (q *Queries) SettleAttempts(ctx context.Context, arg SettleAttemptsParams) 
 		return nil, err
 	}
 	return items, nil
+}
+
+const unblockInstance = `-- name: UnblockInstance :exec
+UPDATE instances SET failures = 0, blocked_until = NULL, block_reason = NULL, updated_at = now()
+WHERE id = $1 AND failures > 0
+`
+
+// UnblockInstance notes that an instance sends again.
+func (q *Queries) UnblockInstance(ctx context.Context, id int64) error {
+	_, err := q.db.Exec(ctx, unblockInstance, id)
+	return err
 }
 
 const witness = `-- name: Witness :one

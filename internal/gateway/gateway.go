@@ -65,6 +65,9 @@ type Answer struct {
 	Code       string        // stable and machine-readable, such as "number_not_on_whatsapp"; empty when Accepted
 	Reason     string        // one line for a person; no credentials and no message text
 	RetryAfter time.Duration // what the gateway asked for; 0 if nothing
+	// Instance says that this is not about the message: any other of the
+	// instance would get the same answer now. Only with Retry.
+	Instance bool
 }
 
 // Sender hands one message to a gateway. It returns within ctx's deadline,

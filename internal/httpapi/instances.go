@@ -32,6 +32,8 @@ type instance struct {
 	Connection      string     `json:"connection" doc:"open, connecting, close, refused, or unknown: as the gateway said last"`
 	PausedAt        *time.Time `json:"paused_at" doc:"Messages wait since then"`
 	PauseReason     *string    `json:"pause_reason" doc:"operator, or why the gateway refuses everything"`
+	BlockedUntil    *time.Time `json:"blocked_until" doc:"Messages wait until then, without using up attempts: the gateway asked to slow down, or cannot be reached"`
+	BlockReason     *string    `json:"block_reason"`
 	CreatedAt       time.Time  `json:"created_at"`
 	UpdatedAt       time.Time  `json:"updated_at"`
 }
@@ -48,6 +50,10 @@ func instanceOf(i db.Instance) instance {
 	if i.PausedAt != nil {
 		t := i.PausedAt.UTC()
 		out.PausedAt = &t
+	}
+	if i.BlockedUntil != nil && i.BlockedUntil.After(time.Now()) {
+		t := i.BlockedUntil.UTC()
+		out.BlockedUntil, out.BlockReason = &t, i.BlockReason
 	}
 	return out
 }

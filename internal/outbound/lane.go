@@ -81,8 +81,13 @@ func (s *Service) attempt(ctx context.Context, h head, hasTask bool) (verdict er
 	release()
 	st := settle(h, answer)
 	st.started, st.took = started, time.Since(started)
-	if answer.Outcome == gateway.Pause {
-		s.pause(ctx, h, answer) // first, so that nobody claims the message again at once
+	switch { // before the outcome is recorded, so that nobody claims the message again at once
+	case answer.Outcome == gateway.Pause:
+		s.pause(ctx, h, answer)
+	case answer.Instance:
+		st.wait = s.block(ctx, h, answer)
+	case answer.Outcome == gateway.Accepted && h.Failures > 0:
+		s.unblock(ctx, h)
 	}
 	s.record(ctx, st)
 	s.logAttempt(ctx, st)
@@ -94,6 +99,9 @@ func (s *Service) attempt(ctx context.Context, h head, hasTask bool) (verdict er
 	case answer.Outcome == gateway.Pause:
 		return nil, false
 	case st.status == db.MessageStatusQueued:
+		if hasTask && answer.Instance {
+			return fault.New(fault.Throttled, answer.Code, answer.Reason).RetryAfter(st.wait), false
+		}
 		if hasTask {
 			return fault.New(fault.Unavailable, answer.Code, answer.Reason).RetryAfter(st.wait), false
 		}
@@ -169,6 +177,9 @@ func settle(h head, a gateway.Answer) settlement {
 		st.status, st.wait = db.MessageStatusUnknown, firstAsk
 	case gateway.Retry:
 		st.status = db.MessageStatusQueued
+		if st.refund = a.Instance; st.refund {
+			return st // nor is this; how long it waits is the instance's matter
+		}
 		st.wait = max(fault.Backoff(int(h.Attempt)), a.RetryAfter)
 		if h.Attempt >= h.MaxAttempts {
 			st.status = db.MessageStatusFailed

@@ -43,8 +43,19 @@ func (p privacy) answer(v verdict, status int, said string) gateway.Answer {
 	}
 	return gateway.Answer{
 		Outcome: v.outcome, HTTPStatus: status, Code: v.code,
-		Reason: firstRunes(reason, maxReasonRunes),
+		Reason:   firstRunes(reason, maxReasonRunes),
+		Instance: v.outcome == gateway.Retry && concernsInstance(v.code),
 	}
+}
+
+// concernsInstance reports whether a code is about the whole instance: its
+// gateway is away, or it is to send more slowly.
+func concernsInstance(code string) bool {
+	switch code {
+	case "rate_limited", "connection_closed", "instance_not_loaded", "connect_failed", "graph_4", "graph_80007", "graph_130429":
+		return true
+	}
+	return false
 }
 
 // quotable returns the words with long numbers masked, or nothing at all when

@@ -1,0 +1,44 @@
+package outbound
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/msgorch/msgorch/db"
+	"github.com/msgorch/msgorch/internal/fault"
+	"github.com/msgorch/msgorch/internal/gateway"
+)
+
+// block stops an instance for a while, for every worker: its gateway asked to
+// slow down, or cannot be reached. No message burns an attempt on that. It
+// returns how long.
+func (s *Service) block(ctx context.Context, h head, a gateway.Answer) time.Duration {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	ms, err := db.New(s.c.Pool).BlockInstance(ctx, db.BlockInstanceParams{
+		ID: h.InstanceID, Reason: a.Code + ": " + a.Reason, WaitMs: a.RetryAfter.Milliseconds(),
+	})
+	wait := time.Duration(ms) * time.Millisecond
+	if err != nil { // this message waits all the same
+		wait = max(a.RetryAfter, fault.Backoff(1))
+	}
+	if h.Failures == 0 { // once, not for each message that was on its way
+		s.c.Log.LogAttrs(ctx, slog.LevelWarn, "instance.blocked", slog.String("instance", h.Instance),
+			slog.String("code", a.Code), slog.Duration("took", wait), slog.Any("error", err))
+	}
+	return max(wait, 0)
+}
+
+// unblock notes that an instance sends again, and has the workers woken for
+// what waited.
+func (s *Service) unblock(ctx context.Context, h head) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	q := db.New(s.c.Pool)
+	if err := q.UnblockInstance(ctx, h.InstanceID); err != nil {
+		return // the next message that is accepted does it
+	}
+	_ = q.WakeRelay(ctx) // a second later it would look anyway
+	s.c.Log.LogAttrs(ctx, slog.LevelInfo, "instance.unblocked", slog.String("instance", h.Instance))
+}
