@@ -66,7 +66,3 @@ RETURNING *;
 UPDATE instances SET paused_at = NULL, pause_reason = NULL, failures = 0, blocked_until = NULL, block_reason = NULL, updated_at = now()
 WHERE name = @name AND deleted_at IS NULL
 RETURNING *;
-
--- name: TellLogLevel :exec
--- TellLogLevel tells every process of a new log level.
-SELECT pg_notify('msgorch_log_level', @directives::text);

@@ -311,13 +311,3 @@ func (q *Queries) ResumeInstance(ctx context.Context, name string) (Instance, er
 	)
 	return i, err
 }
-
-const tellLogLevel = `-- name: TellLogLevel :exec
-SELECT pg_notify('msgorch_log_level', $1::text)
-`
-
-// TellLogLevel tells every process of a new log level.
-func (q *Queries) TellLogLevel(ctx context.Context, directives string) error {
-	_, err := q.db.Exec(ctx, tellLogLevel, directives)
-	return err
-}

@@ -313,3 +313,9 @@ type Message struct {
 	StoppedAt        *time.Time
 	SettledAt        *time.Time
 }
+
+type Setting struct {
+	Name      string
+	Value     string
+	ChangedAt time.Time
+}

@@ -4,3 +4,11 @@ ALTER TABLE instances
     ADD COLUMN blocked_until timestamptz,
     ADD COLUMN block_reason text,
     ADD COLUMN failures integer NOT NULL DEFAULT 0;
+
+-- What was changed while everything ran, for processes that were not listening
+-- at that moment. One that starts later begins with its environment.
+CREATE TABLE settings (
+    name       text        CONSTRAINT settings_pkey PRIMARY KEY,
+    value      text        NOT NULL,
+    changed_at timestamptz NOT NULL DEFAULT now()
+);

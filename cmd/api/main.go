@@ -66,6 +66,7 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 		return err
 	}
 	log = logging.Component(log, "api")
+	started := time.Now()
 	box, err := secret.NewBox(cfg.SecretKey)
 	if err != nil {
 		return err
@@ -108,7 +109,8 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 
 	var background sync.WaitGroup
 	background.Go(func() {
-		db.Listen(ctx, pool, func() {}, map[string]func(string){
+		catchUp := func() { db.CatchUpLogLevel(ctx, pool, started, levels.Set) }
+		db.Listen(ctx, pool, catchUp, map[string]func(string){
 			db.ChannelLogLevel: func(directives string) { _ = levels.Set(directives) }, // it was checked before it was told
 		})
 	})

@@ -70,6 +70,7 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 		return err
 	}
 	log = logging.Component(log, "worker")
+	started := time.Now()
 	box, err := secret.NewBox(cfg.SecretKey)
 	if err != nil {
 		return err
@@ -123,7 +124,11 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 	var background sync.WaitGroup
 	background.Go(func() { relay.Run(ctx) })
 	background.Go(func() {
-		db.Listen(ctx, pool, relay.Wake, map[string]func(string){
+		catchUp := func() {
+			relay.Wake()
+			db.CatchUpLogLevel(ctx, pool, started, levels.Set)
+		}
+		db.Listen(ctx, pool, catchUp, map[string]func(string){
 			db.ChannelRelay:    func(string) { relay.Wake() },
 			db.ChannelLogLevel: func(directives string) { _ = levels.Set(directives) }, // it was checked before it was told
 		})

@@ -1,0 +1,12 @@
+-- name: TellLogLevel :exec
+-- TellLogLevel tells every process of a new log level, and keeps it for those
+-- that cannot hear it just now.
+WITH kept AS (
+    INSERT INTO settings (name, value) VALUES ('log_level', @directives)
+    ON CONFLICT ON CONSTRAINT settings_pkey DO UPDATE SET value = excluded.value, changed_at = now()
+)
+SELECT pg_notify('msgorch_log_level', @directives::text);
+
+-- name: LogLevelSince :one
+-- LogLevelSince finds the log level that was told after a time, if any was.
+SELECT value FROM settings WHERE name = 'log_level' AND changed_at > @since;
