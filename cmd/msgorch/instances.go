@@ -46,6 +46,8 @@ type instance struct {
 	Connection      string     `json:"connection"`
 	PausedAt        *time.Time `json:"paused_at"`
 	PauseReason     *string    `json:"pause_reason"`
+	BlockedUntil    *time.Time `json:"blocked_until"`
+	BlockReason     *string    `json:"block_reason"`
 	CreatedAt       time.Time  `json:"created_at"`
 	UpdatedAt       time.Time  `json:"updated_at"`
 }
@@ -61,12 +63,18 @@ func instanceOf(i db.Instance) instance {
 	if i.BaseUrl != "" {
 		out.BaseURL = &i.BaseUrl
 	}
+	if i.BlockedUntil != nil && i.BlockedUntil.After(time.Now()) {
+		out.BlockedUntil, out.BlockReason = i.BlockedUntil, i.BlockReason
+	}
 	return out
 }
 
 // state says in a few words whether messages go through.
 func (i instance) state() string {
-	if i.PausedAt == nil {
+	switch {
+	case i.PausedAt == nil && i.BlockReason != nil:
+		return "blocked: " + *i.BlockReason
+	case i.PausedAt == nil:
 		return i.Connection
 	}
 	if i.PauseReason == nil {

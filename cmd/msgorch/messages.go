@@ -18,31 +18,45 @@ import (
 func (a *app) messages() *cli.Command {
 	return &cli.Command{
 		Name:  "messages",
-		Usage: "look at messages, in both directions",
+		Usage: "look at messages, in both directions; cancel and retry",
 		Description: "msgorch messages list --instance sales --since 1h --status failed\n" +
 			"msgorch messages list --chat +5215550000001 -o json\n" +
-			"msgorch messages show 0199a1b2-…",
+			"msgorch messages show 0199a1b2-…\n" +
+			"msgorch messages cancel --instance sales --status scheduled\n" +
+			"msgorch messages retry --status failed --since 2h",
 		Commands: []*cli.Command{
 			{
 				Name: "list", Usage: "list messages, newest first", Action: a.listMessages,
-				Flags: []cli.Flag{
-					&cli.StringSliceFlag{Name: "instance", Usage: "only of this `NAME`; repeat for more"},
-					&cli.StringFlag{Name: "chat", Usage: "only of this `CHAT`: a number or a JID"},
+				Flags: append(
+					filterFlags(),
 					&cli.StringFlag{Name: "direction", Usage: "only inbound or outbound `WAY`"},
-					&cli.StringFlag{Name: "status", Usage: "only with this `STATUS`, such as failed"},
-					&cli.StringFlag{Name: "q", Usage: "only texts with these `WORDS`, or beginnings of words"},
-					&cli.StringFlag{Name: "since", Usage: "only from this `TIME` on: 2026-12-01T15:00:00Z, or 90m ago"},
-					&cli.StringFlag{Name: "until", Usage: "only before this `TIME`, as in --since"},
 					&cli.IntFlag{Name: "limit", Usage: "at most `N`", Value: history.DefaultLimit},
 					&cli.StringFlag{Name: "cursor", Usage: "go on at the `CURSOR` that the last page ended with"},
-				},
+				),
 			},
 			{Name: "show", Usage: "show one with its history and every attempt", ArgsUsage: "ID", Action: a.showMessage},
+			a.cancelMessages(),
+			a.retryMessages(),
 		},
 	}
 }
 
+// filterFlags are the flags that say which messages are meant.
+func filterFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "instance", Usage: "only of this `NAME`; repeat for more"},
+		&cli.StringFlag{Name: "chat", Usage: "only of this `CHAT`: a number or a JID"},
+		&cli.StringFlag{Name: "status", Usage: "only with this `STATUS`, such as failed"},
+		&cli.StringFlag{Name: "q", Usage: "only texts with these `WORDS`, or beginnings of words"},
+		&cli.StringFlag{Name: "since", Usage: "only from this `TIME` on: 2026-12-01T15:00:00Z, or 90m ago"},
+		&cli.StringFlag{Name: "until", Usage: "only before this `TIME`, as in --since"},
+	}
+}
+
 func (a *app) listMessages(ctx context.Context, c *cli.Command) error {
+	if _, err := arguments(c); err != nil {
+		return err
+	}
 	f, err := filterOf(c)
 	if err != nil {
 		return err
@@ -71,10 +85,8 @@ func (a *app) listMessages(ctx context.Context, c *cli.Command) error {
 	})
 }
 
+// filterOf reads the filter's flags, those that c has.
 func filterOf(c *cli.Command) (f history.Filter, err error) {
-	if _, err := arguments(c); err != nil {
-		return f, err
-	}
 	f = history.Filter{
 		Chat: c.String("chat"), Direction: c.String("direction"), Status: c.String("status"), Query: c.String("q"),
 		Limit: c.Int("limit"), Cursor: c.String("cursor"),

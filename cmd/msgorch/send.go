@@ -21,23 +21,40 @@ import (
 
 func (a *app) send() *cli.Command {
 	return &cli.Command{
-		Name: "send", Usage: "send a text", ArgsUsage: "TEXT|-", Action: a.sendText,
+		Name: "send", Usage: "send a text, or one to everybody in a file", ArgsUsage: "TEXT|-", Action: a.sendAny,
 		Description: "TEXT is one argument; - reads it from standard input. The message is committed when the\n" +
 			"command returns, and a worker sends it.\n\n" +
 			"msgorch send --instance sales --to +5215550000001 'Hola'\n" +
 			"msgorch send --instance sales --to +5215550000001 --wait 10s - < letter.txt\n" +
-			"msgorch send --instance sales --to 120363000000000001@g.us --send-at 2h --priority bulk 'News'",
-		Flags: []cli.Flag{
+			"msgorch send --instance sales --to 120363000000000001@g.us --send-at 2h --priority bulk 'News'\n\n" +
+			fileHelp,
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "instance", Usage: "`NAME` of the number to send from", Required: true},
-			&cli.StringFlag{Name: "to", Usage: "`RECIPIENT`: a number such as +5215550000001, or a JID", Required: true},
+			&cli.StringFlag{Name: "to", Usage: "`RECIPIENT`: a number such as +5215550000001, or a JID"},
 			&cli.StringFlag{Name: "key", Usage: "idempotency `KEY`: two sends with the same are one message"},
 			&cli.StringFlag{Name: "priority", Usage: "`PRIORITY`: critical, default or bulk"},
 			&cli.StringFlag{Name: "send-at", Usage: "`TIME` to send it: 2026-12-01T15:00:00Z, or 90m from now"},
 			&cli.StringFlag{Name: "expires-at", Usage: "`TIME` after which not to send it any more, as in --send-at"},
 			&cli.StringFlag{Name: "reply-to", Usage: "`ID` of the message it answers"},
 			&cli.DurationFlag{Name: "wait", Usage: "wait up to this `LONG` until the gateway took it, such as 10s"},
-		},
+		}, fileFlags()...),
 	}
+}
+
+// sendAny sends one text, or those of a file.
+func (a *app) sendAny(ctx context.Context, c *cli.Command) error {
+	if c.IsSet("file") {
+		return a.sendFile(ctx, c)
+	}
+	for _, f := range fileFlags() {
+		if name := f.Names()[0]; c.IsSet(name) {
+			return wrongUsage(c, fmt.Errorf("--%s needs --file", name))
+		}
+	}
+	if !c.IsSet("to") {
+		return wrongUsage(c, errors.New("needs --to, or --file"))
+	}
+	return a.sendText(ctx, c)
 }
 
 // sent is a message that was accepted, and how far it has come.
@@ -122,9 +139,20 @@ func moment(c *cli.Command, flag string, relative func(time.Duration) time.Time)
 
 // accept commits m and tells Redis.
 func (a *app) accept(ctx context.Context, pool *pgxpool.Pool, redis asynq.RedisConnOpt, m tasks.SendMessage) (*sent, error) {
+	ob, finish := a.outbox(pool, redis)
+	defer finish(ctx)
+	r, err := ob.Send(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	return &sent{ID: r.ID, Instance: m.Instance, Chat: r.Chat, Status: r.Status, CreatedAt: r.CreatedAt.UTC(), Replayed: r.Replayed}, nil
+}
+
+// outbox returns an outbox, and what to call in the end: it waits until Redis
+// heard of everything, and says once if that failed.
+func (a *app) outbox(pool *pgxpool.Pool, redis asynq.RedisConnOpt) (ob *outbox.Outbox, finish func(context.Context)) {
 	client := asynq.NewClient(redis)
-	defer client.Close()
-	ob := outbox.New(pool, client)
+	ob = outbox.New(pool, client)
 	unqueued := make(chan error, 1)
 	ob.OnUnqueued = func(err error) {
 		select {
@@ -132,19 +160,17 @@ func (a *app) accept(ctx context.Context, pool *pgxpool.Pool, redis asynq.RedisC
 		default:
 		}
 	}
-	r, err := ob.Send(ctx, m)
-	if err != nil {
-		return nil, err
+	return ob, func(ctx context.Context) {
+		defer client.Close()
+		if err := ob.Close(ctx); err != nil {
+			return // interrupted; a worker finds it
+		}
+		select {
+		case err := <-unqueued:
+			a.note("warning: Redis did not hear of everything; it is stored, and a worker will find it: %v", err)
+		default:
+		}
 	}
-	if err := ob.Close(ctx); err != nil {
-		return nil, err
-	}
-	select {
-	case err := <-unqueued:
-		a.note("warning: Redis did not hear of it; it is stored, and a worker will find it: %v", err)
-	default:
-	}
-	return &sent{ID: r.ID, Instance: m.Instance, Chat: r.Chat, Status: r.Status, CreatedAt: r.CreatedAt.UTC(), Replayed: r.Replayed}, nil
 }
 
 // wait follows the message until the gateway took it. It fails when the message

@@ -85,8 +85,14 @@ func TestWhatAFilterMatchesIsCanceledAndNeverSent(t *testing.T) {
 	}
 	kept := s.send("sales", "+5215550000001", "invoice")["id"]
 	other := s.send("support", "+5215550000001", "promo")["id"]
-	if status, p := s.call(http.MethodPost, "/v1/messages/cancel", nil); status != http.StatusUnprocessableEntity || p["code"] != "filter_required" {
-		t.Errorf("without a filter: %d %v", status, p)
+	limited := http.Header{"Authorization": {"Bearer " + makeKey(t, s, []string{"send"}, []string{"sales"})}}
+	if status, _, p := s.request(http.MethodPost, "/v1/messages/cancel", nil, limited); status != http.StatusUnprocessableEntity {
+		t.Errorf("without a filter, with a key for one instance: %d %v", status, p)
+	}
+	for _, nothing := range []string{"", "?q=", "?q=%20%20", "?direction=outbound"} {
+		if status, p := s.call(http.MethodPost, "/v1/messages/cancel"+nothing, nil); status != http.StatusUnprocessableEntity || p["code"] != "filter_required" {
+			t.Errorf("cancel%s: %d %v", nothing, status, p)
+		}
 	}
 	if status, p := s.call(http.MethodPost, "/v1/messages/cancel?instance=sales&q=promo", nil); status != http.StatusOK || p["count"] != 30.0 {
 		t.Errorf("cancel: %d %v, want 30", status, p)

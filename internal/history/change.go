@@ -34,6 +34,11 @@ func (r *Reader) Retry(ctx context.Context, f Filter) (int, error) {
 	return n, err
 }
 
+// ErrFilterRequired is the failure of changing messages without saying which.
+func ErrFilterRequired() error {
+	return fault.New(fault.Invalid, "filter_required", "Say which messages: by instance, chat, status, q, since or until.")
+}
+
 // change changes what a filter matches, some at a time, until none is left. The
 // error of a later part does not undo an earlier one.
 func (r *Reader) change(ctx context.Context, f Filter, some func(*db.Queries, db.CancelMatchingParams) (int32, error)) (int, error) {
@@ -53,12 +58,16 @@ func (r *Reader) change(ctx context.Context, f Filter, some func(*db.Queries, db
 // changeParams turns a filter into parameters. ok is false when nothing can
 // match.
 func (r *Reader) changeParams(ctx context.Context, f Filter) (p db.CancelMatchingParams, ok bool, err error) {
-	if f.Chat == "" && f.Status == "" && f.Query == "" && f.Since.IsZero() && f.Until.IsZero() && len(f.Instances) == 0 {
-		return p, false, fault.New(fault.Invalid, "filter_required", "Say which messages: by instance, chat, status, q, since or until.")
-	}
 	f.Cursor = ""
 	w, err := windowOf(f)
-	if err != nil || f.Direction == string(db.MessageDirectionInbound) {
+	if err != nil {
+		return p, false, err
+	}
+	// w.query, not f.Query: blanks alone ask for nothing.
+	if f.Chat == "" && f.Status == "" && w.query == "" && f.Since.IsZero() && f.Until.IsZero() && len(f.Instances) == 0 {
+		return p, false, ErrFilterRequired()
+	}
+	if f.Direction == string(db.MessageDirectionInbound) {
 		return p, false, err
 	}
 	q := db.New(r.pool)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -266,6 +267,9 @@ func (s *server) retryMessages(ctx context.Context, in *Filter) (*countOutput, e
 
 func (s *server) changeAll(ctx context.Context, in *Filter, do func(context.Context, history.Filter) (int, error)) (*countOutput, error) {
 	f, err := in.filter(ctx)
+	if err == nil && in.Instance == "" && in.Chat == "" && in.Status == "" && strings.TrimSpace(in.Query) == "" && in.Since.IsZero() && in.Until.IsZero() {
+		err = history.ErrFilterRequired() // that the key is good for some instances only is no filter
+	}
 	if err != nil {
 		return nil, s.fail(ctx, "query", err)
 	}
