@@ -34,7 +34,7 @@ WITH lanes AS (
     JOIN heads h ON h.id = m.id
     JOIN instances i ON i.id = m.instance_id
     WHERE m.status IN ('queued', 'scheduled', 'unknown') AND i.paused_at IS NULL
-      AND (i.blocked_until IS NULL OR i.blocked_until <= now())
+      AND (i.blocked_until IS NULL OR i.blocked_until <= now() OR m.status = 'unknown' AND i.failures = 0)
       AND (m.lease_until IS NULL OR m.lease_until < now())
     ORDER BY m.id
     FOR UPDATE OF m
@@ -138,9 +138,11 @@ WHERE id = @id AND paused_at IS NULL;
 -- BlockInstance stops sending for an instance for a while: for as long as its
 -- gateway asked (wait_ms), or, when that is zero, for longer each time in a row,
 -- from a second to a minute, with jitter. Several messages that fail together
--- count as one failure. It answers how long the instance is blocked from now.
+-- count as one failure, and being asked to wait is none: a gateway that asks is
+-- there, and may be asked about messages in doubt. It answers how long the
+-- instance is blocked from now.
 UPDATE instances i
-SET failures = CASE WHEN i.blocked_until > now() THEN i.failures ELSE i.failures + 1 END,
+SET failures = CASE WHEN a.wait_ms > 0 OR i.blocked_until > now() THEN i.failures ELSE i.failures + 1 END,
     block_reason = a.reason,
     blocked_until = CASE
         WHEN a.wait_ms > 0 THEN GREATEST(i.blocked_until, now() + a.wait_ms * interval '1 millisecond')
@@ -191,7 +193,8 @@ SELECT id FROM done;
 SELECT m.id, m.seq, m.status, m.next_attempt_at::timestamptz AS next_attempt_at, m.attempt, m.task_batch, m.priority,
        m.idempotency_key, i.name AS instance, c.jid AS chat, m.text, m.expires_at, m.send_at, m.metadata, m.reply_to
 FROM messages m
-JOIN instances i ON i.id = m.instance_id AND i.paused_at IS NULL AND (i.blocked_until IS NULL OR i.blocked_until <= now())
+JOIN instances i ON i.id = m.instance_id AND i.paused_at IS NULL
+    AND (i.blocked_until IS NULL OR i.blocked_until <= now() OR m.status = 'unknown' AND i.failures = 0)
 JOIN chats c ON c.id = m.chat_id
 WHERE m.settled_at IS NULL AND m.status IN ('queued', 'scheduled', 'unknown')
   AND (m.lease_until IS NULL OR m.lease_until < now())
