@@ -56,11 +56,19 @@ RETURNING k.asked_id, m.id, m.status, m.attempt, m.max_attempts, m.type, m.text,
 
 -- name: RenewLeases :many
 -- RenewLeases prolongs the leases of messages that are still in hand. A missing
--- one has been taken for lost, and is in doubt.
+-- one has been taken for lost, and is in doubt; or its outcome is being recorded
+-- just now. It waits for no row, so that it never deadlocks with that.
+WITH held AS (
+    SELECT m.id
+    FROM messages m
+    JOIN (SELECT unnest(@ids::uuid[]) AS id, unnest(@attempts::integer[]) AS attempt) t ON t.id = m.id AND t.attempt = m.attempt
+    WHERE m.lease_until IS NOT NULL AND m.status IN ('sending', 'unknown')
+    FOR UPDATE OF m SKIP LOCKED
+)
 UPDATE messages m
 SET lease_until = now() + @lease::interval
-FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@attempts::integer[]) AS attempt) t
-WHERE m.id = t.id AND m.attempt = t.attempt AND m.lease_until IS NOT NULL AND m.status IN ('sending', 'unknown')
+FROM held h
+WHERE m.id = h.id
 RETURNING m.id;
 
 -- name: SettleAttempts :many
@@ -191,7 +199,7 @@ SELECT id FROM done;
 -- DueHeads lists heads of chats that could be sent since before the given
 -- time, after a position, oldest first: what Redis should know of.
 SELECT m.id, m.seq, m.status, m.next_attempt_at::timestamptz AS next_attempt_at, m.attempt, m.task_batch, m.priority,
-       m.idempotency_key, i.name AS instance, c.jid AS chat, m.text, m.expires_at, m.send_at, m.metadata, m.reply_to
+       m.idempotency_key, m.send_at, i.name AS instance, c.jid AS chat, m.text
 FROM messages m
 JOIN instances i ON i.id = m.instance_id AND i.paused_at IS NULL
     AND (i.blocked_until IS NULL OR i.blocked_until <= now() OR m.status = 'unknown' AND i.failures = 0)
@@ -212,8 +220,8 @@ LIMIT @max_rows;
 -- a worker that must stop and hand them to another.
 SELECT h.* FROM (SELECT DISTINCT chat_id FROM messages WHERE id = ANY(@ids::uuid[])) l
 CROSS JOIN LATERAL (
-    SELECT m.id, m.status, m.attempt, m.next_attempt_at::timestamptz AS next_attempt_at, m.task_batch, m.priority,
-           m.idempotency_key, i.name AS instance, c.jid AS chat, m.text, m.expires_at, m.send_at, m.metadata, m.reply_to
+    SELECT m.id, m.status, m.attempt, m.next_attempt_at::timestamptz AS next_attempt_at, m.priority,
+           i.name AS instance, c.jid AS chat, m.text
     FROM messages m
     JOIN instances i ON i.id = m.instance_id
     JOIN chats c ON c.id = m.chat_id

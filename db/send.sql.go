@@ -346,7 +346,7 @@ func (q *Queries) DropEcho(ctx context.Context, arg DropEchoParams) (int64, erro
 
 const dueHeads = `-- name: DueHeads :many
 SELECT m.id, m.seq, m.status, m.next_attempt_at::timestamptz AS next_attempt_at, m.attempt, m.task_batch, m.priority,
-       m.idempotency_key, i.name AS instance, c.jid AS chat, m.text, m.expires_at, m.send_at, m.metadata, m.reply_to
+       m.idempotency_key, m.send_at, i.name AS instance, c.jid AS chat, m.text
 FROM messages m
 JOIN instances i ON i.id = m.instance_id AND i.paused_at IS NULL
     AND (i.blocked_until IS NULL OR i.blocked_until <= now() OR m.status = 'unknown' AND i.failures = 0)
@@ -379,13 +379,10 @@ type DueHeadsRow struct {
 	TaskBatch      *uuid.UUID
 	Priority       MessagePriority
 	IdempotencyKey *string
+	SendAt         *time.Time
 	Instance       string
 	Chat           string
 	Text           *string
-	ExpiresAt      *time.Time
-	SendAt         *time.Time
-	Metadata       []byte
-	ReplyTo        *uuid.UUID
 }
 
 // DueHeads lists heads of chats that could be sent since before the given
@@ -413,13 +410,10 @@ func (q *Queries) DueHeads(ctx context.Context, arg DueHeadsParams) ([]DueHeadsR
 			&i.TaskBatch,
 			&i.Priority,
 			&i.IdempotencyKey,
+			&i.SendAt,
 			&i.Instance,
 			&i.Chat,
 			&i.Text,
-			&i.ExpiresAt,
-			&i.SendAt,
-			&i.Metadata,
-			&i.ReplyTo,
 		); err != nil {
 			return nil, err
 		}
@@ -432,10 +426,10 @@ func (q *Queries) DueHeads(ctx context.Context, arg DueHeadsParams) ([]DueHeadsR
 }
 
 const nextInLanes = `-- name: NextInLanes :many
-SELECT h.id, h.status, h.attempt, h.next_attempt_at, h.task_batch, h.priority, h.idempotency_key, h.instance, h.chat, h.text, h.expires_at, h.send_at, h.metadata, h.reply_to FROM (SELECT DISTINCT chat_id FROM messages WHERE id = ANY($1::uuid[])) l
+SELECT h.id, h.status, h.attempt, h.next_attempt_at, h.priority, h.instance, h.chat, h.text FROM (SELECT DISTINCT chat_id FROM messages WHERE id = ANY($1::uuid[])) l
 CROSS JOIN LATERAL (
-    SELECT m.id, m.status, m.attempt, m.next_attempt_at::timestamptz AS next_attempt_at, m.task_batch, m.priority,
-           m.idempotency_key, i.name AS instance, c.jid AS chat, m.text, m.expires_at, m.send_at, m.metadata, m.reply_to
+    SELECT m.id, m.status, m.attempt, m.next_attempt_at::timestamptz AS next_attempt_at, m.priority,
+           i.name AS instance, c.jid AS chat, m.text
     FROM messages m
     JOIN instances i ON i.id = m.instance_id
     JOIN chats c ON c.id = m.chat_id
@@ -448,20 +442,14 @@ WHERE h.status <> 'sending'
 `
 
 type NextInLanesRow struct {
-	ID             uuid.UUID
-	Status         MessageStatus
-	Attempt        int32
-	NextAttemptAt  time.Time
-	TaskBatch      *uuid.UUID
-	Priority       MessagePriority
-	IdempotencyKey *string
-	Instance       string
-	Chat           string
-	Text           *string
-	ExpiresAt      *time.Time
-	SendAt         *time.Time
-	Metadata       []byte
-	ReplyTo        *uuid.UUID
+	ID            uuid.UUID
+	Status        MessageStatus
+	Attempt       int32
+	NextAttemptAt time.Time
+	Priority      MessagePriority
+	Instance      string
+	Chat          string
+	Text          *string
 }
 
 // NextInLanes lists the queued heads of the chats of the given messages, for
@@ -480,16 +468,10 @@ func (q *Queries) NextInLanes(ctx context.Context, ids []uuid.UUID) ([]NextInLan
 			&i.Status,
 			&i.Attempt,
 			&i.NextAttemptAt,
-			&i.TaskBatch,
 			&i.Priority,
-			&i.IdempotencyKey,
 			&i.Instance,
 			&i.Chat,
 			&i.Text,
-			&i.ExpiresAt,
-			&i.SendAt,
-			&i.Metadata,
-			&i.ReplyTo,
 		); err != nil {
 			return nil, err
 		}
@@ -522,10 +504,17 @@ func (q *Queries) PauseInstance(ctx context.Context, arg PauseInstanceParams) (i
 }
 
 const renewLeases = `-- name: RenewLeases :many
+WITH held AS (
+    SELECT m.id
+    FROM messages m
+    JOIN (SELECT unnest($2::uuid[]) AS id, unnest($3::integer[]) AS attempt) t ON t.id = m.id AND t.attempt = m.attempt
+    WHERE m.lease_until IS NOT NULL AND m.status IN ('sending', 'unknown')
+    FOR UPDATE OF m SKIP LOCKED
+)
 UPDATE messages m
 SET lease_until = now() + $1::interval
-FROM (SELECT unnest($2::uuid[]) AS id, unnest($3::integer[]) AS attempt) t
-WHERE m.id = t.id AND m.attempt = t.attempt AND m.lease_until IS NOT NULL AND m.status IN ('sending', 'unknown')
+FROM held h
+WHERE m.id = h.id
 RETURNING m.id
 `
 
@@ -536,7 +525,8 @@ type RenewLeasesParams struct {
 }
 
 // RenewLeases prolongs the leases of messages that are still in hand. A missing
-// one has been taken for lost, and is in doubt.
+// one has been taken for lost, and is in doubt; or its outcome is being recorded
+// just now. It waits for no row, so that it never deadlocks with that.
 func (q *Queries) RenewLeases(ctx context.Context, arg RenewLeasesParams) ([]uuid.UUID, error) {
 	rows, err := q.db.Query(ctx, renewLeases, arg.Lease, arg.Ids, arg.Attempts)
 	if err != nil {

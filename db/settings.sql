@@ -10,3 +10,11 @@ SELECT pg_notify('msgorch_log_level', @directives::text);
 -- name: LogLevelSince :one
 -- LogLevelSince finds the log level that was told after a time, if any was.
 SELECT value FROM settings WHERE name = 'log_level' AND changed_at > @since;
+
+-- name: TryLockRelay :one
+-- TryLockRelay takes the lock under which one relay sweeps at a time. It belongs
+-- to the connection, and ends with it.
+SELECT pg_try_advisory_lock(7305812942);
+
+-- name: UnlockRelay :exec
+SELECT pg_advisory_unlock(7305812942);

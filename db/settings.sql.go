@@ -36,3 +36,25 @@ func (q *Queries) TellLogLevel(ctx context.Context, directives string) error {
 	_, err := q.db.Exec(ctx, tellLogLevel, directives)
 	return err
 }
+
+const tryLockRelay = `-- name: TryLockRelay :one
+SELECT pg_try_advisory_lock(7305812942)
+`
+
+// TryLockRelay takes the lock under which one relay sweeps at a time. It belongs
+// to the connection, and ends with it.
+func (q *Queries) TryLockRelay(ctx context.Context) (bool, error) {
+	row := q.db.QueryRow(ctx, tryLockRelay)
+	var pg_try_advisory_lock bool
+	err := row.Scan(&pg_try_advisory_lock)
+	return pg_try_advisory_lock, err
+}
+
+const unlockRelay = `-- name: UnlockRelay :exec
+SELECT pg_advisory_unlock(7305812942)
+`
+
+func (q *Queries) UnlockRelay(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, unlockRelay)
+	return err
+}

@@ -25,8 +25,7 @@ const (
 	sweepPages    = 20 // of each kind in one sweep; the next goes on where this one stopped
 	// grace is how old a row is before Redis is asked whether it knows of it:
 	// an accept tells Redis within milliseconds.
-	grace     = 2 * time.Second
-	relayLock = 7_305_812_942 // PostgreSQL advisory lock: one sweep at a time
+	grace = 2 * time.Second
 	// activePatience is how long a row may stay unclaimed while a task of it is
 	// active; againEvery is how often the relay then brings it back.
 	activePatience = 4 * time.Second
@@ -112,8 +111,9 @@ func (r *Relay) Sweep(ctx context.Context, patience time.Duration) error {
 		return fmt.Errorf("acquire connection: %w", err)
 	}
 	defer conn.Release()
-	var mine bool
-	if err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", int64(relayLock)).Scan(&mine); err != nil {
+	lock := db.New(conn)
+	mine, err := lock.TryLockRelay(ctx)
+	if err != nil {
 		return fmt.Errorf("lock relay: %w", err)
 	}
 	if !mine {
@@ -122,7 +122,7 @@ func (r *Relay) Sweep(ctx context.Context, patience time.Duration) error {
 	defer func() {
 		unlocking, done := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer done()
-		if _, err := conn.Exec(unlocking, "SELECT pg_advisory_unlock($1)", int64(relayLock)); err != nil {
+		if lock.UnlockRelay(unlocking) != nil {
 			_ = conn.Conn().Close(unlocking) // the lock ends with its session
 		}
 	}()
