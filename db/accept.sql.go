@@ -51,7 +51,7 @@ WITH asked AS (
     SELECT id, instance_id, jid FROM old_lanes UNION ALL SELECT id, instance_id, jid FROM new_lanes
 ), bumped AS (
     UPDATE chats c SET last_message_at = GREATEST(c.last_message_at, now()), unread = 0
-    WHERE $12::boolean AND c.id IN (SELECT o.id FROM chats o WHERE o.id IN (SELECT id FROM old_lanes) FOR UPDATE SKIP LOCKED)
+    WHERE $12::boolean AND c.id IN (SELECT o.id FROM chats o WHERE o.id IN (SELECT id FROM old_lanes) FOR NO KEY UPDATE SKIP LOCKED)
 ), fresh AS (
     INSERT INTO messages (
         id, instance_id, chat_id, direction, status, type, text, reply_to, priority,

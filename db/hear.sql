@@ -42,7 +42,7 @@ FROM gateway_events e
 JOIN instances i ON i.id = e.instance_id
 WHERE e.id IN (SELECT id FROM wanted UNION SELECT id FROM earlier) AND e.state = 'pending'
 ORDER BY e.id
-FOR UPDATE OF e;
+FOR NO KEY UPDATE OF e;
 
 -- name: FinishEvents :exec
 -- FinishEvents records what became of events.
@@ -199,7 +199,7 @@ WITH told AS (
            e.*
     FROM messages m JOIN merged e USING (instance_id, gateway_message_id)
     ORDER BY m.id
-    FOR UPDATE OF m
+    FOR NO KEY UPDATE OF m
 ), best AS (
     SELECT k.*,
            LEAST(k.old_sent_at, k.sent_at) AS best_sent_at,

@@ -41,7 +41,7 @@ WITH told AS (
            e.instance_id, e.gateway_message_id, e.accepted_at, e.failed_at, e.sent_at, e.delivered_at, e.read_at, e.played_at, e.told_sent_at, e.told_delivered_at, e.told_read_at, e.reason
     FROM messages m JOIN merged e USING (instance_id, gateway_message_id)
     ORDER BY m.id
-    FOR UPDATE OF m
+    FOR NO KEY UPDATE OF m
 ), best AS (
     SELECT k.id, k.chat_id, k.direction, k.old_sent_at, k.old_delivered_at, k.old_read_at, k.old_played_at, k.old_failed_at, k.instance_id, k.gateway_message_id, k.accepted_at, k.failed_at, k.sent_at, k.delivered_at, k.read_at, k.played_at, k.told_sent_at, k.told_delivered_at, k.told_read_at, k.reason,
            LEAST(k.old_sent_at, k.sent_at) AS best_sent_at,
@@ -290,7 +290,7 @@ FROM gateway_events e
 JOIN instances i ON i.id = e.instance_id
 WHERE e.id IN (SELECT id FROM wanted UNION SELECT id FROM earlier) AND e.state = 'pending'
 ORDER BY e.id
-FOR UPDATE OF e
+FOR NO KEY UPDATE OF e
 `
 
 type LockPendingEventsRow struct {

@@ -168,7 +168,7 @@ WITH chosen AS (
       AND (@query::text = '' OR to_tsvector('simple', m.text) @@ to_tsquery('simple', @query::text))
     ORDER BY m.id
     LIMIT @max_rows
-    FOR UPDATE
+    FOR NO KEY UPDATE
 ), done AS (
     UPDATE messages m
     SET status = 'canceled', stopped_at = now(), settled_at = now(), lease_until = NULL,
@@ -195,7 +195,7 @@ WITH chosen AS (
       AND (@query::text = '' OR to_tsvector('simple', m.text) @@ to_tsquery('simple', @query::text))
     ORDER BY m.id
     LIMIT @max_rows
-    FOR UPDATE
+    FOR NO KEY UPDATE
 ), done AS (
     UPDATE messages m
     SET status = 'queued', stopped_at = NULL, settled_at = NULL, next_attempt_at = now(), expires_at = NULL,

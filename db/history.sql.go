@@ -56,7 +56,7 @@ WITH chosen AS (
       AND ($7::text = '' OR to_tsvector('simple', m.text) @@ to_tsquery('simple', $7::text))
     ORDER BY m.id
     LIMIT $8
-    FOR UPDATE
+    FOR NO KEY UPDATE
 ), done AS (
     UPDATE messages m
     SET status = 'canceled', stopped_at = now(), settled_at = now(), lease_until = NULL,
@@ -760,7 +760,7 @@ WITH chosen AS (
       AND ($7::text = '' OR to_tsvector('simple', m.text) @@ to_tsquery('simple', $7::text))
     ORDER BY m.id
     LIMIT $8
-    FOR UPDATE
+    FOR NO KEY UPDATE
 ), done AS (
     UPDATE messages m
     SET status = 'queued', stopped_at = NULL, settled_at = NULL, next_attempt_at = now(), expires_at = NULL,

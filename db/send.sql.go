@@ -18,7 +18,7 @@ WITH lost AS (
     WHERE m.settled_at IS NULL AND m.next_attempt_at <= now() AND m.status = 'sending' AND m.lease_until < now()
     ORDER BY m.id
     LIMIT $2
-    FOR UPDATE SKIP LOCKED
+    FOR NO KEY UPDATE SKIP LOCKED
 ), done AS (
     UPDATE messages m
     SET status = 'unknown', lease_until = NULL, next_attempt_at = now(),
@@ -81,7 +81,7 @@ WHERE m.id = (
       AND a.started_at - interval '5 seconds' <= $5::timestamptz
     ORDER BY d.seq
     LIMIT 1
-    FOR UPDATE OF d
+    FOR NO KEY UPDATE OF d
 ) AND m.status = 'unknown' AND NOT EXISTS (
     SELECT 1 FROM messages x WHERE x.instance_id = $2 AND x.gateway_message_id = $1::text
 )
@@ -150,7 +150,7 @@ UPDATE chats c
 SET last_message_at = GREATEST(c.last_message_at, n.at), unread = 0
 FROM (SELECT chat_id, max(created_at) AS at FROM messages WHERE id = ANY($1::uuid[]) GROUP BY chat_id) n
 WHERE c.id = n.chat_id AND c.last_message_at < n.at
-  AND c.id IN (SELECT o.id FROM chats o WHERE o.id = n.chat_id FOR UPDATE SKIP LOCKED)
+  AND c.id IN (SELECT o.id FROM chats o WHERE o.id = n.chat_id FOR NO KEY UPDATE SKIP LOCKED)
 `
 
 // BumpChats brings the chats of messages up to date that a caller stored in a
@@ -189,7 +189,7 @@ WITH lanes AS (
       AND (i.blocked_until IS NULL OR i.blocked_until <= now() OR m.status = 'unknown' AND i.failures = 0)
       AND (m.lease_until IS NULL OR m.lease_until < now())
     ORDER BY m.id
-    FOR UPDATE OF m
+    FOR NO KEY UPDATE OF m
 )
 UPDATE messages m
 SET status = CASE WHEN m.status = 'unknown' THEN m.status ELSE 'sending' END,
@@ -509,7 +509,7 @@ WITH held AS (
     FROM messages m
     JOIN (SELECT unnest($2::uuid[]) AS id, unnest($3::integer[]) AS attempt) t ON t.id = m.id AND t.attempt = m.attempt
     WHERE m.lease_until IS NOT NULL AND m.status IN ('sending', 'unknown')
-    FOR UPDATE OF m SKIP LOCKED
+    FOR NO KEY UPDATE OF m SKIP LOCKED
 )
 UPDATE messages m
 SET lease_until = now() + $1::interval
@@ -561,6 +561,13 @@ WITH told AS (
            unnest($10::integer[]) AS http_status,
            unnest($11::timestamptz[]) AS started_at,
            unnest($12::integer[]) AS duration_ms
+), locked AS (
+    SELECT m.id
+    FROM messages m
+    JOIN told t ON t.id = m.id AND t.attempt = m.attempt
+    WHERE m.status IN ('sending', 'unknown')
+    ORDER BY m.id
+    FOR NO KEY UPDATE OF m
 ), done AS (
     UPDATE messages m
     SET status = t.status,
@@ -578,6 +585,7 @@ WITH told AS (
         stopped_at = CASE WHEN t.status IN ('failed', 'expired') THEN now() END,
         settled_at = CASE WHEN t.status NOT IN ('queued', 'unknown') THEN now() END
     FROM told t
+    JOIN locked k ON k.id = t.id
     WHERE m.id = t.id AND m.status IN ('sending', 'unknown') AND m.attempt = t.attempt
     RETURNING m.id, m.instance_id, m.gateway_message_id
 ), logged AS (
@@ -624,7 +632,8 @@ type SettleAttemptsRow struct {
 // doubt is asked about after wait_ms, or, when that is negative, held for a
 // person. It answers with the messages that were settled; for a missing one a
 // later attempt was begun. has_early tells that evidence was waiting for the
-// gateway's id.
+// gateway's id. Rows are locked in the order of claims: a claim that came late
+// for a row keeps its lock until it ends.
 func (q *Queries) SettleAttempts(ctx context.Context, arg SettleAttemptsParams) ([]SettleAttemptsRow, error) {
 	rows, err := q.db.Query(ctx, settleAttempts,
 		arg.Ids,
