@@ -38,6 +38,10 @@ import (
 	"github.com/msgorch/msgorch/outbox"
 )
 
+// drain is how long an API that was told to stop goes on serving, with /readyz
+// saying no, so that load balancers and clients with open connections leave.
+const drain = time.Second
+
 // version is set when a release is built.
 var version = "dev"
 
@@ -103,7 +107,7 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 	public := httpapi.New(httpapi.Config{
 		Pool: pool, Outbox: out, Inbound: in, History: history.New(pool), Box: box, Log: log, Version: version,
 		MaxBodyBytes: cfg.MaxBodyBytes, APIToken: cfg.APIToken, WebhookToken: cfg.WebhookToken,
-		AllowPrivateTargets: cfg.AllowPrivateTargets, Metrics: metrics,
+		AllowPrivateTargets: cfg.AllowPrivateTargets, Metrics: metrics, Stopping: ctx.Done(),
 		RedisPing: func(ctx context.Context) error { return rdb.Ping(ctx).Err() },
 	})
 
@@ -145,8 +149,8 @@ type listener struct {
 }
 
 // serve listens on every address before it serves any, so that a taken port
-// fails at start, and then serves until ctx ends and the requests in hand are
-// answered, or wait is over.
+// fails at start, and then serves until ctx ends, a moment longer, and until the
+// requests in hand are answered, or wait is over.
 func serve(ctx context.Context, log *slog.Logger, wait time.Duration, listeners map[string]listener) error {
 	failed := make(chan error, len(listeners))
 	var servers []*http.Server
@@ -156,7 +160,7 @@ func serve(ctx context.Context, log *slog.Logger, wait time.Duration, listeners 
 			return fmt.Errorf("listen for the %s: %w", name, err)
 		}
 		srv := &http.Server{
-			Handler: l.handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+			Handler: farewell(ctx, l.handler), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 			ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		}
 		servers = append(servers, srv)
@@ -170,10 +174,24 @@ func serve(ctx context.Context, log *slog.Logger, wait time.Duration, listeners 
 	}
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait)
 	defer cancel()
+	if err == nil { // told to stop: clients first get the time to go elsewhere
+		time.Sleep(min(drain, wait/2))
+	}
 	for _, srv := range servers {
-		srv.SetKeepAlivesEnabled(false) // whoever is answered now connects elsewhere next time
 		err = errors.Join(err, srv.Shutdown(closing))
 	}
 	log.LogAttrs(closing, slog.LevelInfo, "api.stopped")
 	return err
+}
+
+// farewell sends clients elsewhere once ctx ends: each answer closes its
+// connection. Closing the idle ones then could cut off a request that is just
+// being written.
+func farewell(ctx context.Context, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if ctx.Err() != nil {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }

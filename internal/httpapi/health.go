@@ -13,7 +13,7 @@ type healthOutput struct {
 	Status int
 	Body   struct {
 		Status string            `json:"status" enum:"ok,unavailable"`
-		Parts  map[string]string `json:"parts,omitempty" doc:"Each part: ok or down"`
+		Parts  map[string]string `json:"parts,omitempty" doc:"Each part: ok or down; api: stopping, when it was told to stop"`
 	}
 }
 
@@ -32,7 +32,12 @@ func (s *server) readyz(ctx context.Context, _ *struct{}) (*healthOutput, error)
 		"postgres": part(ctx, s.Pool.Ping),
 		"redis":    part(ctx, s.RedisPing),
 	}
-	if out.Body.Parts["postgres"] != "ok" {
+	select {
+	case <-s.Stopping: // it still serves, but should not be sent more
+		out.Body.Parts["api"] = "stopping"
+	default:
+	}
+	if out.Body.Parts["postgres"] != "ok" || out.Body.Parts["api"] != "" {
 		out.Status, out.Body.Status = http.StatusServiceUnavailable, "unavailable"
 	}
 	return out, nil

@@ -39,6 +39,8 @@ type Config struct {
 	AllowPrivateTargets bool
 	// RedisPing tells whether Redis answers.
 	RedisPing func(context.Context) error
+	// Stopping, if set, makes /readyz say no once it is closed.
+	Stopping <-chan struct{}
 	// Metrics, if set, counts requests.
 	Metrics prometheus.Registerer
 }
