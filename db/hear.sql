@@ -293,6 +293,7 @@ SET connection = @connection,
     failures = CASE WHEN @connection = 'open' THEN 0 ELSE failures END,
     blocked_until = CASE WHEN @connection = 'open' THEN NULL ELSE blocked_until END,
     block_reason = CASE WHEN @connection = 'open' THEN NULL ELSE block_reason END,
+    slot_at = CASE WHEN @connection = 'open' THEN NULL ELSE slot_at END,
     paused_at = CASE WHEN @connection = 'open' AND pause_reason IS DISTINCT FROM 'operator' THEN NULL ELSE paused_at END,
     pause_reason = CASE WHEN @connection = 'open' AND pause_reason IS DISTINCT FROM 'operator' THEN NULL ELSE pause_reason END,
     updated_at = now()

@@ -15,16 +15,42 @@ SELECT id, name FROM instances
 WHERE cardinality(@names::text[]) = 0 OR name = ANY(@names::text[]);
 
 -- name: PutInstance :one
--- PutInstance makes or changes an instance. Null leaves a secret or the rate
--- as it is; new credentials end a pause that a failure had caused.
-INSERT INTO instances AS i (name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, in_doubt)
-VALUES (@name, @gateway, @base_url, sqlc.narg('credential'), sqlc.narg('webhook_token_hash'), sqlc.narg('rate_per_minute'), COALESCE(sqlc.narg('in_doubt')::text, 'hold'))
+-- PutInstance makes or changes an instance. Null leaves a secret or a limit as
+-- it is, and a limit of 0 takes it away; putting an instance ends a block, and a
+-- pause that a failure had caused, and has its limits asked anew.
+INSERT INTO instances AS i (
+    name, gateway, base_url, credential, webhook_token_hash, in_doubt, rate_per_minute, burst, chat_rate_per_minute, chat_burst,
+    gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first
+)
+VALUES (
+    @name, @gateway, @base_url, sqlc.narg('credential'), sqlc.narg('webhook_token_hash'), COALESCE(sqlc.narg('in_doubt')::text, 'hold'),
+    NULLIF(sqlc.narg('rate_per_minute')::integer, 0), NULLIF(sqlc.narg('burst')::integer, 0),
+    NULLIF(sqlc.narg('chat_rate_per_minute')::integer, 0), NULLIF(sqlc.narg('chat_burst')::integer, 0),
+    CASE WHEN sqlc.narg('gap_max_ms')::integer > 0 THEN sqlc.narg('gap_min_ms')::integer END, NULLIF(sqlc.narg('gap_max_ms')::integer, 0),
+    NULLIF(sqlc.narg('daily_cap')::integer, 0),
+    CASE WHEN sqlc.narg('warm_up_days')::integer > 0 THEN COALESCE(sqlc.narg('warm_up_start')::date, (now() AT TIME ZONE 'UTC')::date) END,
+    NULLIF(sqlc.narg('warm_up_days')::integer, 0),
+    CASE WHEN sqlc.narg('warm_up_days')::integer > 0 THEN sqlc.narg('warm_up_first')::integer END
+)
 ON CONFLICT ON CONSTRAINT instances_name_key DO UPDATE
 SET gateway = excluded.gateway,
     base_url = excluded.base_url,
     credential = CASE WHEN i.deleted_at IS NULL THEN COALESCE(excluded.credential, i.credential) ELSE excluded.credential END,
     webhook_token_hash = CASE WHEN i.deleted_at IS NULL THEN COALESCE(excluded.webhook_token_hash, i.webhook_token_hash) ELSE excluded.webhook_token_hash END,
-    rate_per_minute = COALESCE(excluded.rate_per_minute, i.rate_per_minute),
+    rate_per_minute = CASE WHEN sqlc.narg('rate_per_minute')::integer IS NULL THEN i.rate_per_minute ELSE excluded.rate_per_minute END,
+    burst = CASE WHEN sqlc.narg('burst')::integer IS NULL THEN i.burst ELSE excluded.burst END,
+    chat_rate_per_minute = CASE WHEN sqlc.narg('chat_rate_per_minute')::integer IS NULL THEN i.chat_rate_per_minute ELSE excluded.chat_rate_per_minute END,
+    chat_burst = CASE WHEN sqlc.narg('chat_burst')::integer IS NULL THEN i.chat_burst ELSE excluded.chat_burst END,
+    gap_min_ms = CASE WHEN sqlc.narg('gap_max_ms')::integer IS NULL THEN i.gap_min_ms ELSE excluded.gap_min_ms END,
+    gap_max_ms = CASE WHEN sqlc.narg('gap_max_ms')::integer IS NULL THEN i.gap_max_ms ELSE excluded.gap_max_ms END,
+    daily_cap = CASE WHEN sqlc.narg('daily_cap')::integer IS NULL THEN i.daily_cap ELSE excluded.daily_cap END,
+    warm_up_start = CASE
+        WHEN sqlc.narg('warm_up_days')::integer IS NULL THEN i.warm_up_start
+        WHEN sqlc.narg('warm_up_start')::date IS NULL AND excluded.warm_up_days IS NOT NULL THEN COALESCE(i.warm_up_start, excluded.warm_up_start)
+        ELSE excluded.warm_up_start END,
+    warm_up_days = CASE WHEN sqlc.narg('warm_up_days')::integer IS NULL THEN i.warm_up_days ELSE excluded.warm_up_days END,
+    warm_up_first = CASE WHEN sqlc.narg('warm_up_days')::integer IS NULL THEN i.warm_up_first ELSE excluded.warm_up_first END,
+    slot_at = NULL, gap_until = NULL, probe_at = NULL,
     in_doubt = COALESCE(sqlc.narg('in_doubt')::text, i.in_doubt),
     paused_at = CASE WHEN i.pause_reason = 'operator' THEN i.paused_at END,
     pause_reason = CASE WHEN i.pause_reason = 'operator' THEN i.pause_reason END,
@@ -63,6 +89,7 @@ WHERE name = @name AND deleted_at IS NULL
 RETURNING *;
 
 -- name: ResumeInstance :one
-UPDATE instances SET paused_at = NULL, pause_reason = NULL, failures = 0, blocked_until = NULL, block_reason = NULL, updated_at = now()
+UPDATE instances
+SET paused_at = NULL, pause_reason = NULL, probe_at = NULL, failures = 0, blocked_until = NULL, block_reason = NULL, slot_at = NULL, updated_at = now()
 WHERE name = @name AND deleted_at IS NULL
 RETURNING *;

@@ -7,6 +7,7 @@ package db
 
 import (
 	"context"
+	"time"
 )
 
 const deleteInstance = `-- name: DeleteInstance :execrows
@@ -38,7 +39,7 @@ func (q *Queries) DeleteInstance(ctx context.Context, name string) (int64, error
 const ensureInstance = `-- name: EnsureInstance :one
 INSERT INTO instances AS i (name, gateway) VALUES ($1, 'evolution')
 ON CONFLICT ON CONSTRAINT instances_name_key DO UPDATE SET deleted_at = NULL, updated_at = now()
-RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures
+RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at
 `
 
 // EnsureInstance finds an instance, or makes it on the default gateway.
@@ -63,6 +64,24 @@ func (q *Queries) EnsureInstance(ctx context.Context, name string) (Instance, er
 		&i.BlockedUntil,
 		&i.BlockReason,
 		&i.Failures,
+		&i.Burst,
+		&i.ChatRatePerMinute,
+		&i.ChatBurst,
+		&i.GapMinMs,
+		&i.GapMaxMs,
+		&i.DailyCap,
+		&i.WarmUpStart,
+		&i.WarmUpDays,
+		&i.WarmUpFirst,
+		&i.Paced,
+		&i.Tat,
+		&i.GapUntil,
+		&i.SentOn,
+		&i.SentCount,
+		&i.SlowedUntil,
+		&i.SlotAt,
+		&i.PulledUntil,
+		&i.ProbeAt,
 	)
 	return i, err
 }
@@ -70,7 +89,7 @@ func (q *Queries) EnsureInstance(ctx context.Context, name string) (Instance, er
 const holdInstance = `-- name: HoldInstance :one
 UPDATE instances SET paused_at = COALESCE(paused_at, now()), pause_reason = 'operator', updated_at = now()
 WHERE name = $1 AND deleted_at IS NULL
-RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures
+RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at
 `
 
 // HoldInstance pauses an instance because a person wants it.
@@ -95,12 +114,30 @@ func (q *Queries) HoldInstance(ctx context.Context, name string) (Instance, erro
 		&i.BlockedUntil,
 		&i.BlockReason,
 		&i.Failures,
+		&i.Burst,
+		&i.ChatRatePerMinute,
+		&i.ChatBurst,
+		&i.GapMinMs,
+		&i.GapMaxMs,
+		&i.DailyCap,
+		&i.WarmUpStart,
+		&i.WarmUpDays,
+		&i.WarmUpFirst,
+		&i.Paced,
+		&i.Tat,
+		&i.GapUntil,
+		&i.SentOn,
+		&i.SentCount,
+		&i.SlowedUntil,
+		&i.SlotAt,
+		&i.PulledUntil,
+		&i.ProbeAt,
 	)
 	return i, err
 }
 
 const instanceByName = `-- name: InstanceByName :one
-SELECT id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures FROM instances WHERE name = $1 AND deleted_at IS NULL
+SELECT id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at FROM instances WHERE name = $1 AND deleted_at IS NULL
 `
 
 func (q *Queries) InstanceByName(ctx context.Context, name string) (Instance, error) {
@@ -124,6 +161,24 @@ func (q *Queries) InstanceByName(ctx context.Context, name string) (Instance, er
 		&i.BlockedUntil,
 		&i.BlockReason,
 		&i.Failures,
+		&i.Burst,
+		&i.ChatRatePerMinute,
+		&i.ChatBurst,
+		&i.GapMinMs,
+		&i.GapMaxMs,
+		&i.DailyCap,
+		&i.WarmUpStart,
+		&i.WarmUpDays,
+		&i.WarmUpFirst,
+		&i.Paced,
+		&i.Tat,
+		&i.GapUntil,
+		&i.SentOn,
+		&i.SentCount,
+		&i.SlowedUntil,
+		&i.SlotAt,
+		&i.PulledUntil,
+		&i.ProbeAt,
 	)
 	return i, err
 }
@@ -160,7 +215,7 @@ func (q *Queries) InstanceIDs(ctx context.Context, names []string) ([]InstanceID
 }
 
 const listInstances = `-- name: ListInstances :many
-SELECT id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures FROM instances
+SELECT id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at FROM instances
 WHERE deleted_at IS NULL AND name > $1
   AND (cardinality($2::text[]) = 0 OR name = ANY($2::text[]))
 ORDER BY name
@@ -201,6 +256,24 @@ func (q *Queries) ListInstances(ctx context.Context, arg ListInstancesParams) ([
 			&i.BlockedUntil,
 			&i.BlockReason,
 			&i.Failures,
+			&i.Burst,
+			&i.ChatRatePerMinute,
+			&i.ChatBurst,
+			&i.GapMinMs,
+			&i.GapMaxMs,
+			&i.DailyCap,
+			&i.WarmUpStart,
+			&i.WarmUpDays,
+			&i.WarmUpFirst,
+			&i.Paced,
+			&i.Tat,
+			&i.GapUntil,
+			&i.SentOn,
+			&i.SentCount,
+			&i.SlowedUntil,
+			&i.SlotAt,
+			&i.PulledUntil,
+			&i.ProbeAt,
 		); err != nil {
 			return nil, err
 		}
@@ -213,31 +286,65 @@ func (q *Queries) ListInstances(ctx context.Context, arg ListInstancesParams) ([
 }
 
 const putInstance = `-- name: PutInstance :one
-INSERT INTO instances AS i (name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, in_doubt)
-VALUES ($1, $2, $3, $4, $5, $6, COALESCE($7::text, 'hold'))
+INSERT INTO instances AS i (
+    name, gateway, base_url, credential, webhook_token_hash, in_doubt, rate_per_minute, burst, chat_rate_per_minute, chat_burst,
+    gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first
+)
+VALUES (
+    $1, $2, $3, $4, $5, COALESCE($6::text, 'hold'),
+    NULLIF($7::integer, 0), NULLIF($8::integer, 0),
+    NULLIF($9::integer, 0), NULLIF($10::integer, 0),
+    CASE WHEN $11::integer > 0 THEN $12::integer END, NULLIF($11::integer, 0),
+    NULLIF($13::integer, 0),
+    CASE WHEN $14::integer > 0 THEN COALESCE($15::date, (now() AT TIME ZONE 'UTC')::date) END,
+    NULLIF($14::integer, 0),
+    CASE WHEN $14::integer > 0 THEN $16::integer END
+)
 ON CONFLICT ON CONSTRAINT instances_name_key DO UPDATE
 SET gateway = excluded.gateway,
     base_url = excluded.base_url,
     credential = CASE WHEN i.deleted_at IS NULL THEN COALESCE(excluded.credential, i.credential) ELSE excluded.credential END,
     webhook_token_hash = CASE WHEN i.deleted_at IS NULL THEN COALESCE(excluded.webhook_token_hash, i.webhook_token_hash) ELSE excluded.webhook_token_hash END,
-    rate_per_minute = COALESCE(excluded.rate_per_minute, i.rate_per_minute),
-    in_doubt = COALESCE($7::text, i.in_doubt),
+    rate_per_minute = CASE WHEN $7::integer IS NULL THEN i.rate_per_minute ELSE excluded.rate_per_minute END,
+    burst = CASE WHEN $8::integer IS NULL THEN i.burst ELSE excluded.burst END,
+    chat_rate_per_minute = CASE WHEN $9::integer IS NULL THEN i.chat_rate_per_minute ELSE excluded.chat_rate_per_minute END,
+    chat_burst = CASE WHEN $10::integer IS NULL THEN i.chat_burst ELSE excluded.chat_burst END,
+    gap_min_ms = CASE WHEN $11::integer IS NULL THEN i.gap_min_ms ELSE excluded.gap_min_ms END,
+    gap_max_ms = CASE WHEN $11::integer IS NULL THEN i.gap_max_ms ELSE excluded.gap_max_ms END,
+    daily_cap = CASE WHEN $13::integer IS NULL THEN i.daily_cap ELSE excluded.daily_cap END,
+    warm_up_start = CASE
+        WHEN $14::integer IS NULL THEN i.warm_up_start
+        WHEN $15::date IS NULL AND excluded.warm_up_days IS NOT NULL THEN COALESCE(i.warm_up_start, excluded.warm_up_start)
+        ELSE excluded.warm_up_start END,
+    warm_up_days = CASE WHEN $14::integer IS NULL THEN i.warm_up_days ELSE excluded.warm_up_days END,
+    warm_up_first = CASE WHEN $14::integer IS NULL THEN i.warm_up_first ELSE excluded.warm_up_first END,
+    slot_at = NULL, gap_until = NULL, probe_at = NULL,
+    in_doubt = COALESCE($6::text, i.in_doubt),
     paused_at = CASE WHEN i.pause_reason = 'operator' THEN i.paused_at END,
     pause_reason = CASE WHEN i.pause_reason = 'operator' THEN i.pause_reason END,
     failures = 0, blocked_until = NULL, block_reason = NULL,
     updated_at = now(),
     deleted_at = NULL
-RETURNING i.id, i.name, i.gateway, i.base_url, i.credential, i.webhook_token_hash, i.rate_per_minute, i.connection, i.paused_at, i.pause_reason, i.created_at, i.updated_at, i.deleted_at, i.in_doubt, i.blocked_until, i.block_reason, i.failures, (xmax = 0)::boolean AS is_new
+RETURNING i.id, i.name, i.gateway, i.base_url, i.credential, i.webhook_token_hash, i.rate_per_minute, i.connection, i.paused_at, i.pause_reason, i.created_at, i.updated_at, i.deleted_at, i.in_doubt, i.blocked_until, i.block_reason, i.failures, i.burst, i.chat_rate_per_minute, i.chat_burst, i.gap_min_ms, i.gap_max_ms, i.daily_cap, i.warm_up_start, i.warm_up_days, i.warm_up_first, i.paced, i.tat, i.gap_until, i.sent_on, i.sent_count, i.slowed_until, i.slot_at, i.pulled_until, i.probe_at, (xmax = 0)::boolean AS is_new
 `
 
 type PutInstanceParams struct {
-	Name             string
-	Gateway          string
-	BaseUrl          string
-	Credential       []byte
-	WebhookTokenHash []byte
-	RatePerMinute    *int32
-	InDoubt          *string
+	Name              string
+	Gateway           string
+	BaseUrl           string
+	Credential        []byte
+	WebhookTokenHash  []byte
+	InDoubt           *string
+	RatePerMinute     *int32
+	Burst             *int32
+	ChatRatePerMinute *int32
+	ChatBurst         *int32
+	GapMaxMs          *int32
+	GapMinMs          *int32
+	DailyCap          *int32
+	WarmUpDays        *int32
+	WarmUpStart       *time.Time
+	WarmUpFirst       *int32
 }
 
 type PutInstanceRow struct {
@@ -245,8 +352,9 @@ type PutInstanceRow struct {
 	IsNew    bool
 }
 
-// PutInstance makes or changes an instance. Null leaves a secret or the rate
-// as it is; new credentials end a pause that a failure had caused.
+// PutInstance makes or changes an instance. Null leaves a secret or a limit as
+// it is, and a limit of 0 takes it away; putting an instance ends a block, and a
+// pause that a failure had caused, and has its limits asked anew.
 func (q *Queries) PutInstance(ctx context.Context, arg PutInstanceParams) (PutInstanceRow, error) {
 	row := q.db.QueryRow(ctx, putInstance,
 		arg.Name,
@@ -254,8 +362,17 @@ func (q *Queries) PutInstance(ctx context.Context, arg PutInstanceParams) (PutIn
 		arg.BaseUrl,
 		arg.Credential,
 		arg.WebhookTokenHash,
-		arg.RatePerMinute,
 		arg.InDoubt,
+		arg.RatePerMinute,
+		arg.Burst,
+		arg.ChatRatePerMinute,
+		arg.ChatBurst,
+		arg.GapMaxMs,
+		arg.GapMinMs,
+		arg.DailyCap,
+		arg.WarmUpDays,
+		arg.WarmUpStart,
+		arg.WarmUpFirst,
 	)
 	var i PutInstanceRow
 	err := row.Scan(
@@ -276,15 +393,34 @@ func (q *Queries) PutInstance(ctx context.Context, arg PutInstanceParams) (PutIn
 		&i.Instance.BlockedUntil,
 		&i.Instance.BlockReason,
 		&i.Instance.Failures,
+		&i.Instance.Burst,
+		&i.Instance.ChatRatePerMinute,
+		&i.Instance.ChatBurst,
+		&i.Instance.GapMinMs,
+		&i.Instance.GapMaxMs,
+		&i.Instance.DailyCap,
+		&i.Instance.WarmUpStart,
+		&i.Instance.WarmUpDays,
+		&i.Instance.WarmUpFirst,
+		&i.Instance.Paced,
+		&i.Instance.Tat,
+		&i.Instance.GapUntil,
+		&i.Instance.SentOn,
+		&i.Instance.SentCount,
+		&i.Instance.SlowedUntil,
+		&i.Instance.SlotAt,
+		&i.Instance.PulledUntil,
+		&i.Instance.ProbeAt,
 		&i.IsNew,
 	)
 	return i, err
 }
 
 const resumeInstance = `-- name: ResumeInstance :one
-UPDATE instances SET paused_at = NULL, pause_reason = NULL, failures = 0, blocked_until = NULL, block_reason = NULL, updated_at = now()
+UPDATE instances
+SET paused_at = NULL, pause_reason = NULL, probe_at = NULL, failures = 0, blocked_until = NULL, block_reason = NULL, slot_at = NULL, updated_at = now()
 WHERE name = $1 AND deleted_at IS NULL
-RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures
+RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at
 `
 
 func (q *Queries) ResumeInstance(ctx context.Context, name string) (Instance, error) {
@@ -308,6 +444,24 @@ func (q *Queries) ResumeInstance(ctx context.Context, name string) (Instance, er
 		&i.BlockedUntil,
 		&i.BlockReason,
 		&i.Failures,
+		&i.Burst,
+		&i.ChatRatePerMinute,
+		&i.ChatBurst,
+		&i.GapMinMs,
+		&i.GapMaxMs,
+		&i.DailyCap,
+		&i.WarmUpStart,
+		&i.WarmUpDays,
+		&i.WarmUpFirst,
+		&i.Paced,
+		&i.Tat,
+		&i.GapUntil,
+		&i.SentOn,
+		&i.SentCount,
+		&i.SlowedUntil,
+		&i.SlotAt,
+		&i.PulledUntil,
+		&i.ProbeAt,
 	)
 	return i, err
 }

@@ -223,6 +223,8 @@ type Chat struct {
 	Unread        int32
 	LastMessageAt *time.Time
 	CreatedAt     time.Time
+	Tat           *time.Time
+	SlotAt        *time.Time
 }
 
 type Contact struct {
@@ -258,23 +260,41 @@ type GatewayEvent struct {
 }
 
 type Instance struct {
-	ID               int64
-	Name             string
-	Gateway          string
-	BaseUrl          string
-	Credential       []byte
-	WebhookTokenHash []byte
-	RatePerMinute    *int32
-	Connection       string
-	PausedAt         *time.Time
-	PauseReason      *string
-	CreatedAt        time.Time
-	UpdatedAt        time.Time
-	DeletedAt        *time.Time
-	InDoubt          string
-	BlockedUntil     *time.Time
-	BlockReason      *string
-	Failures         int32
+	ID                int64
+	Name              string
+	Gateway           string
+	BaseUrl           string
+	Credential        []byte
+	WebhookTokenHash  []byte
+	RatePerMinute     *int32
+	Connection        string
+	PausedAt          *time.Time
+	PauseReason       *string
+	CreatedAt         time.Time
+	UpdatedAt         time.Time
+	DeletedAt         *time.Time
+	InDoubt           string
+	BlockedUntil      *time.Time
+	BlockReason       *string
+	Failures          int32
+	Burst             *int32
+	ChatRatePerMinute *int32
+	ChatBurst         *int32
+	GapMinMs          *int32
+	GapMaxMs          *int32
+	DailyCap          *int32
+	WarmUpStart       *time.Time
+	WarmUpDays        *int32
+	WarmUpFirst       *int32
+	Paced             bool
+	Tat               *time.Time
+	GapUntil          *time.Time
+	SentOn            *time.Time
+	SentCount         int32
+	SlowedUntil       *time.Time
+	SlotAt            *time.Time
+	PulledUntil       *time.Time
+	ProbeAt           *time.Time
 }
 
 type Message struct {

@@ -157,7 +157,7 @@ type weeks struct {
 func fillWeeks(t *testing.T, pool *pgxpool.Pool) (w weeks) {
 	t.Helper()
 	_, err := pool.Exec(t.Context(), `
-		INSERT INTO instances (name, gateway) SELECT 'i' || n, 'sandbox' FROM generate_series(1, 4) n;
+		INSERT INTO instances (name, gateway, rate_per_minute) SELECT 'i' || n, 'sandbox', CASE WHEN n = 1 THEN 60 END FROM generate_series(1, 4) n;
 		INSERT INTO chats (instance_id, jid, last_message_at)
 		SELECT 1 + n % 4, (5215550000000 + n) || '@s.whatsapp.net', now() - n * interval '1 minute' FROM generate_series(1, 5000) n;
 		INSERT INTO contacts (instance_id, jid, name) SELECT instance_id, jid, 'name ' || id FROM chats;
@@ -273,6 +273,15 @@ func (w weeks) statements() []statement {
 		{"DueHeads", func(q *db.Queries) {
 			_, _ = q.DueHeads(ctx, db.DueHeadsParams{DueBefore: now, AfterAt: time.Time{}, MaxRows: 500})
 		}},
+		{"NextScheduled", func(q *db.Queries) { _, _ = q.NextScheduled(ctx) }},
+		{"ClaimNext", func(q *db.Queries) {
+			_, _ = q.ClaimNext(ctx, db.ClaimNextParams{InstanceID: w.instance, Lease: time.Minute, Ahead: time.Second, MaxRows: 100})
+		}},
+		{"TakeChatSlots", func(q *db.Queries) {
+			_, _ = q.TakeChatSlots(ctx, db.TakeChatSlotsParams{Ids: []int64{w.chat}, Ats: []time.Time{now}, PerMessage: time.Second, Burst: 1})
+		}},
+		{"NextChatSlot", func(q *db.Queries) { _, _ = q.NextChatSlot(ctx, w.instance) }},
+		{"DuePaced", func(q *db.Queries) { _, _ = q.DuePaced(ctx, 500) }},
 
 		{"StoreEvents", func(q *db.Queries) {
 			_, _ = q.StoreEvents(ctx, db.StoreEventsParams{

@@ -63,6 +63,7 @@ func InTx(ctx context.Context, pool Beginner, fn func(*Queries) error) error {
 const (
 	ChannelRelay    = "msgorch_relay"     // rows are stored that Redis does not know of
 	ChannelLogLevel = "msgorch_log_level" // the payload is the new directives
+	ChannelPull     = "msgorch_pull"      // the payload is an instance of which much waits
 )
 
 // Listen calls the function of a channel with each payload notified on it,

@@ -2,8 +2,9 @@
 -- ClaimHeads leases the oldest unsettled message of each chat that the given
 -- messages belong to. A chat whose head is being sent, or must wait, or whose
 -- instance is paused, gives none: so the second message of a chat never
--- overtakes the first; nor does one whose instance is blocked. A head in doubt is leased to be asked about, as it is;
--- one that is held for a person (in doubt without a time) stands in nobody's
+-- overtakes the first. Nor does one whose instance is blocked, or paced: its
+-- slots are handed out by ClaimNext. A head in doubt is leased to be asked
+-- about, as it is, and needs no slot; one that is held for a person (in doubt without a time) stands in nobody's
 -- way. The row lock waits on purpose: SKIP LOCKED could hand out nothing to the
 -- only one who asks. Heads are locked in one order, so that two of these never
 -- deadlock. Timers may fire a little early: hence the second of tolerance.
@@ -34,6 +35,7 @@ WITH lanes AS (
     JOIN heads h ON h.id = m.id
     JOIN instances i ON i.id = m.instance_id
     WHERE m.status IN ('queued', 'scheduled', 'unknown') AND i.paused_at IS NULL
+      AND (NOT i.paced OR m.status = 'unknown')
       AND (i.blocked_until IS NULL OR i.blocked_until <= now() OR m.status = 'unknown' AND i.failures = 0)
       AND (m.lease_until IS NULL OR m.lease_until < now())
     ORDER BY m.id
@@ -48,7 +50,8 @@ FROM locked k
 LEFT JOIN attempts t ON t.message_id = k.id AND t.attempt = k.attempt, instances i, chats c
 WHERE m.id = k.id AND i.id = m.instance_id AND c.id = m.chat_id
 RETURNING k.asked_id, m.id, m.status, m.attempt, m.max_attempts, m.type, m.text, m.priority, m.expires_at,
-          m.instance_id, i.name AS instance, i.gateway, i.base_url, i.credential, i.in_doubt, i.failures, c.jid AS chat,
+          m.instance_id, m.chat_id, i.name AS instance, i.gateway, i.base_url, i.credential, i.in_doubt, i.failures, i.paced, i.daily_cap,
+          c.jid AS chat,
           (SELECT q.gateway_message_id FROM messages q WHERE q.id = m.reply_to) AS quoted_id,
           COALESCE(t.started_at, now())::timestamptz AS started_at,
           COALESCE(t.started_at + t.duration_ms * interval '1 millisecond', now())::timestamptz AS lost_at,
@@ -148,7 +151,7 @@ WHERE m.instance_id = @instance_id AND m.gateway_message_id = @gateway_message_i
 -- name: PauseInstance :execrows
 -- PauseInstance stops sending for an instance until it is resumed. Zero rows
 -- mean it was paused already.
-UPDATE instances SET paused_at = now(), pause_reason = @reason::text, updated_at = now()
+UPDATE instances SET paused_at = now(), pause_reason = @reason::text, probe_at = now() + @probe_after::interval, updated_at = now()
 WHERE id = @id AND paused_at IS NULL;
 
 -- name: BlockInstance :one
@@ -156,23 +159,28 @@ WHERE id = @id AND paused_at IS NULL;
 -- gateway asked (wait_ms), or, when that is zero, for longer each time in a row,
 -- from a second to a minute, with jitter. Several messages that fail together
 -- count as one failure, and being asked to wait is none: a gateway that asks is
--- there, and may be asked about messages in doubt. It answers how long the
--- instance is blocked from now.
+-- there, and may be asked about messages in doubt. One that asks to slow down
+-- has the instance's rate halved for a minute, and halved again when it asks
+-- again (see internal/outbound/limit.go). It answers how long the instance is
+-- blocked from now.
 UPDATE instances i
-SET failures = CASE WHEN a.wait_ms > 0 OR i.blocked_until > now() THEN i.failures ELSE i.failures + 1 END,
+SET slowed_until = CASE WHEN a.slow AND (i.blocked_until IS NULL OR i.blocked_until <= now())
+        THEN LEAST(GREATEST(i.slowed_until, now()) + a.slow_step, now() + 3 * a.slow_step) ELSE i.slowed_until END,
+    slot_at = NULL,
+    failures = CASE WHEN a.wait_ms > 0 OR i.blocked_until > now() THEN i.failures ELSE i.failures + 1 END,
     block_reason = a.reason,
     blocked_until = CASE
         WHEN a.wait_ms > 0 THEN GREATEST(i.blocked_until, now() + a.wait_ms * interval '1 millisecond')
         WHEN i.blocked_until > now() THEN i.blocked_until
         ELSE now() + LEAST(2 ^ LEAST(i.failures, 6), 60) * (0.75 + random() / 2) * interval '1 second' END,
     updated_at = now()
-FROM (SELECT @id::bigint AS id, @reason::text AS reason, @wait_ms::bigint AS wait_ms) a
+FROM (SELECT @id::bigint AS id, @reason::text AS reason, @wait_ms::bigint AS wait_ms, @slow::boolean AS slow, @slow_step::interval AS slow_step) a
 WHERE i.id = a.id
 RETURNING (EXTRACT(epoch FROM i.blocked_until - now()) * 1000)::bigint AS wait_ms;
 
 -- name: UnblockInstance :exec
 -- UnblockInstance notes that an instance sends again.
-UPDATE instances SET failures = 0, blocked_until = NULL, block_reason = NULL, updated_at = now()
+UPDATE instances SET failures = 0, blocked_until = NULL, block_reason = NULL, slot_at = NULL, updated_at = now()
 WHERE id = @id AND failures > 0;
 
 -- name: AbandonExpiredLeases :many
@@ -206,7 +214,8 @@ SELECT id FROM done;
 
 -- name: DueHeads :many
 -- DueHeads lists heads of chats that could be sent since before the given
--- time, after a position, oldest first: what Redis should know of.
+-- time, after a position, oldest first: what Redis should know of. Those of an
+-- instance that a worker looks after, or that is paced, are not among them.
 SELECT m.id, m.seq, m.status, m.next_attempt_at::timestamptz AS next_attempt_at, m.attempt, m.task_batch, m.priority,
        m.idempotency_key, m.send_at, i.name AS instance, c.jid AS chat, m.text
 FROM messages m
@@ -214,6 +223,7 @@ JOIN instances i ON i.id = m.instance_id AND i.paused_at IS NULL
     AND (i.blocked_until IS NULL OR i.blocked_until <= now() OR m.status = 'unknown' AND i.failures = 0)
 JOIN chats c ON c.id = m.chat_id
 WHERE m.settled_at IS NULL AND m.status IN ('queued', 'scheduled', 'unknown')
+  AND (m.status = 'unknown' OR NOT i.paced AND (i.pulled_until IS NULL OR i.pulled_until <= now()))
   AND (m.lease_until IS NULL OR m.lease_until < now())
   AND m.next_attempt_at <= @due_before::timestamptz
   AND (m.next_attempt_at, m.seq) > (@after_at::timestamptz, @after_seq::bigint)
@@ -223,6 +233,14 @@ WHERE m.settled_at IS NULL AND m.status IN ('queued', 'scheduled', 'unknown')
         AND (p.status IN ('queued', 'sending') OR p.status = 'unknown' AND p.next_attempt_at IS NOT NULL))
 ORDER BY m.next_attempt_at, m.seq
 LIMIT @max_rows;
+
+-- name: NextScheduled :one
+-- NextScheduled tells when the next scheduled message is due; no row: none is.
+SELECT m.next_attempt_at::timestamptz AS next_attempt_at
+FROM messages m
+WHERE m.settled_at IS NULL AND m.status = 'scheduled' AND m.next_attempt_at > now()
+ORDER BY m.next_attempt_at, m.seq
+LIMIT 1;
 
 -- name: NextInLanes :many
 -- NextInLanes lists the queued heads of the chats of the given messages, for

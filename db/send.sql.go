@@ -114,32 +114,45 @@ func (q *Queries) AdoptReported(ctx context.Context, arg AdoptReportedParams) (u
 
 const blockInstance = `-- name: BlockInstance :one
 UPDATE instances i
-SET failures = CASE WHEN a.wait_ms > 0 OR i.blocked_until > now() THEN i.failures ELSE i.failures + 1 END,
+SET slowed_until = CASE WHEN a.slow AND (i.blocked_until IS NULL OR i.blocked_until <= now())
+        THEN LEAST(GREATEST(i.slowed_until, now()) + a.slow_step, now() + 3 * a.slow_step) ELSE i.slowed_until END,
+    slot_at = NULL,
+    failures = CASE WHEN a.wait_ms > 0 OR i.blocked_until > now() THEN i.failures ELSE i.failures + 1 END,
     block_reason = a.reason,
     blocked_until = CASE
         WHEN a.wait_ms > 0 THEN GREATEST(i.blocked_until, now() + a.wait_ms * interval '1 millisecond')
         WHEN i.blocked_until > now() THEN i.blocked_until
         ELSE now() + LEAST(2 ^ LEAST(i.failures, 6), 60) * (0.75 + random() / 2) * interval '1 second' END,
     updated_at = now()
-FROM (SELECT $1::bigint AS id, $2::text AS reason, $3::bigint AS wait_ms) a
+FROM (SELECT $1::bigint AS id, $2::text AS reason, $3::bigint AS wait_ms, $4::boolean AS slow, $5::interval AS slow_step) a
 WHERE i.id = a.id
 RETURNING (EXTRACT(epoch FROM i.blocked_until - now()) * 1000)::bigint AS wait_ms
 `
 
 type BlockInstanceParams struct {
-	ID     int64
-	Reason string
-	WaitMs int64
+	ID       int64
+	Reason   string
+	WaitMs   int64
+	Slow     bool
+	SlowStep time.Duration
 }
 
 // BlockInstance stops sending for an instance for a while: for as long as its
 // gateway asked (wait_ms), or, when that is zero, for longer each time in a row,
 // from a second to a minute, with jitter. Several messages that fail together
 // count as one failure, and being asked to wait is none: a gateway that asks is
-// there, and may be asked about messages in doubt. It answers how long the
-// instance is blocked from now.
+// there, and may be asked about messages in doubt. One that asks to slow down
+// has the instance's rate halved for a minute, and halved again when it asks
+// again (see internal/outbound/limit.go). It answers how long the instance is
+// blocked from now.
 func (q *Queries) BlockInstance(ctx context.Context, arg BlockInstanceParams) (int64, error) {
-	row := q.db.QueryRow(ctx, blockInstance, arg.ID, arg.Reason, arg.WaitMs)
+	row := q.db.QueryRow(ctx, blockInstance,
+		arg.ID,
+		arg.Reason,
+		arg.WaitMs,
+		arg.Slow,
+		arg.SlowStep,
+	)
 	var wait_ms int64
 	err := row.Scan(&wait_ms)
 	return wait_ms, err
@@ -186,6 +199,7 @@ WITH lanes AS (
     JOIN heads h ON h.id = m.id
     JOIN instances i ON i.id = m.instance_id
     WHERE m.status IN ('queued', 'scheduled', 'unknown') AND i.paused_at IS NULL
+      AND (NOT i.paced OR m.status = 'unknown')
       AND (i.blocked_until IS NULL OR i.blocked_until <= now() OR m.status = 'unknown' AND i.failures = 0)
       AND (m.lease_until IS NULL OR m.lease_until < now())
     ORDER BY m.id
@@ -200,7 +214,8 @@ FROM locked k
 LEFT JOIN attempts t ON t.message_id = k.id AND t.attempt = k.attempt, instances i, chats c
 WHERE m.id = k.id AND i.id = m.instance_id AND c.id = m.chat_id
 RETURNING k.asked_id, m.id, m.status, m.attempt, m.max_attempts, m.type, m.text, m.priority, m.expires_at,
-          m.instance_id, i.name AS instance, i.gateway, i.base_url, i.credential, i.in_doubt, i.failures, c.jid AS chat,
+          m.instance_id, m.chat_id, i.name AS instance, i.gateway, i.base_url, i.credential, i.in_doubt, i.failures, i.paced, i.daily_cap,
+          c.jid AS chat,
           (SELECT q.gateway_message_id FROM messages q WHERE q.id = m.reply_to) AS quoted_id,
           COALESCE(t.started_at, now())::timestamptz AS started_at,
           COALESCE(t.started_at + t.duration_ms * interval '1 millisecond', now())::timestamptz AS lost_at,
@@ -223,12 +238,15 @@ type ClaimHeadsRow struct {
 	Priority    MessagePriority
 	ExpiresAt   *time.Time
 	InstanceID  int64
+	ChatID      int64
 	Instance    string
 	Gateway     string
 	BaseUrl     string
 	Credential  []byte
 	InDoubt     string
 	Failures    int32
+	Paced       bool
+	DailyCap    *int32
 	Chat        string
 	QuotedID    *string
 	StartedAt   time.Time
@@ -239,8 +257,9 @@ type ClaimHeadsRow struct {
 // ClaimHeads leases the oldest unsettled message of each chat that the given
 // messages belong to. A chat whose head is being sent, or must wait, or whose
 // instance is paused, gives none: so the second message of a chat never
-// overtakes the first; nor does one whose instance is blocked. A head in doubt is leased to be asked about, as it is;
-// one that is held for a person (in doubt without a time) stands in nobody's
+// overtakes the first. Nor does one whose instance is blocked, or paced: its
+// slots are handed out by ClaimNext. A head in doubt is leased to be asked
+// about, as it is, and needs no slot; one that is held for a person (in doubt without a time) stands in nobody's
 // way. The row lock waits on purpose: SKIP LOCKED could hand out nothing to the
 // only one who asks. Heads are locked in one order, so that two of these never
 // deadlock. Timers may fire a little early: hence the second of tolerance.
@@ -266,12 +285,15 @@ func (q *Queries) ClaimHeads(ctx context.Context, arg ClaimHeadsParams) ([]Claim
 			&i.Priority,
 			&i.ExpiresAt,
 			&i.InstanceID,
+			&i.ChatID,
 			&i.Instance,
 			&i.Gateway,
 			&i.BaseUrl,
 			&i.Credential,
 			&i.InDoubt,
 			&i.Failures,
+			&i.Paced,
+			&i.DailyCap,
 			&i.Chat,
 			&i.QuotedID,
 			&i.StartedAt,
@@ -352,6 +374,7 @@ JOIN instances i ON i.id = m.instance_id AND i.paused_at IS NULL
     AND (i.blocked_until IS NULL OR i.blocked_until <= now() OR m.status = 'unknown' AND i.failures = 0)
 JOIN chats c ON c.id = m.chat_id
 WHERE m.settled_at IS NULL AND m.status IN ('queued', 'scheduled', 'unknown')
+  AND (m.status = 'unknown' OR NOT i.paced AND (i.pulled_until IS NULL OR i.pulled_until <= now()))
   AND (m.lease_until IS NULL OR m.lease_until < now())
   AND m.next_attempt_at <= $1::timestamptz
   AND (m.next_attempt_at, m.seq) > ($2::timestamptz, $3::bigint)
@@ -386,7 +409,8 @@ type DueHeadsRow struct {
 }
 
 // DueHeads lists heads of chats that could be sent since before the given
-// time, after a position, oldest first: what Redis should know of.
+// time, after a position, oldest first: what Redis should know of. Those of an
+// instance that a worker looks after, or that is paced, are not among them.
 func (q *Queries) DueHeads(ctx context.Context, arg DueHeadsParams) ([]DueHeadsRow, error) {
 	rows, err := q.db.Query(ctx, dueHeads,
 		arg.DueBefore,
@@ -483,20 +507,37 @@ func (q *Queries) NextInLanes(ctx context.Context, ids []uuid.UUID) ([]NextInLan
 	return items, nil
 }
 
+const nextScheduled = `-- name: NextScheduled :one
+SELECT m.next_attempt_at::timestamptz AS next_attempt_at
+FROM messages m
+WHERE m.settled_at IS NULL AND m.status = 'scheduled' AND m.next_attempt_at > now()
+ORDER BY m.next_attempt_at, m.seq
+LIMIT 1
+`
+
+// NextScheduled tells when the next scheduled message is due; no row: none is.
+func (q *Queries) NextScheduled(ctx context.Context) (time.Time, error) {
+	row := q.db.QueryRow(ctx, nextScheduled)
+	var next_attempt_at time.Time
+	err := row.Scan(&next_attempt_at)
+	return next_attempt_at, err
+}
+
 const pauseInstance = `-- name: PauseInstance :execrows
-UPDATE instances SET paused_at = now(), pause_reason = $1::text, updated_at = now()
-WHERE id = $2 AND paused_at IS NULL
+UPDATE instances SET paused_at = now(), pause_reason = $1::text, probe_at = now() + $2::interval, updated_at = now()
+WHERE id = $3 AND paused_at IS NULL
 `
 
 type PauseInstanceParams struct {
-	Reason string
-	ID     int64
+	Reason     string
+	ProbeAfter time.Duration
+	ID         int64
 }
 
 // PauseInstance stops sending for an instance until it is resumed. Zero rows
 // mean it was paused already.
 func (q *Queries) PauseInstance(ctx context.Context, arg PauseInstanceParams) (int64, error) {
-	result, err := q.db.Exec(ctx, pauseInstance, arg.Reason, arg.ID)
+	result, err := q.db.Exec(ctx, pauseInstance, arg.Reason, arg.ProbeAfter, arg.ID)
 	if err != nil {
 		return 0, err
 	}
@@ -668,7 +709,7 @@ func (q *Queries) SettleAttempts(ctx context.Context, arg SettleAttemptsParams) 
 }
 
 const unblockInstance = `-- name: UnblockInstance :exec
-UPDATE instances SET failures = 0, blocked_until = NULL, block_reason = NULL, updated_at = now()
+UPDATE instances SET failures = 0, blocked_until = NULL, block_reason = NULL, slot_at = NULL, updated_at = now()
 WHERE id = $1 AND failures > 0
 `
 

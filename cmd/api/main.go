@@ -175,7 +175,7 @@ func serve(ctx context.Context, log *slog.Logger, wait time.Duration, listeners 
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait)
 	defer cancel()
 	if err == nil { // told to stop: clients first get the time to go elsewhere
-		time.Sleep(min(drain, wait/2))
+		<-time.After(min(drain, wait/2))
 	}
 	for _, srv := range servers {
 		err = errors.Join(err, srv.Shutdown(closing))

@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/msgorch/msgorch/db"
+	"github.com/msgorch/msgorch/internal/outbound"
 	"github.com/msgorch/msgorch/tasks"
 )
 
@@ -42,6 +43,7 @@ type instance struct {
 	HasCredential   bool       `json:"has_credential"`
 	HasWebhookToken bool       `json:"has_webhook_token"`
 	RatePerMinute   *int32     `json:"rate_per_minute"`
+	Limits          string     `json:"limits"` // all of them, in words
 	InDoubt         string     `json:"in_doubt"`
 	Connection      string     `json:"connection"`
 	PausedAt        *time.Time `json:"paused_at"`
@@ -56,7 +58,7 @@ func instanceOf(i db.Instance) instance {
 	out := instance{
 		Name: i.Name, Gateway: i.Gateway,
 		HasCredential: len(i.Credential) > 0, HasWebhookToken: len(i.WebhookTokenHash) > 0,
-		RatePerMinute: i.RatePerMinute, InDoubt: i.InDoubt, Connection: i.Connection,
+		RatePerMinute: i.RatePerMinute, Limits: limitsOf(i), InDoubt: i.InDoubt, Connection: i.Connection,
 		PausedAt: i.PausedAt, PauseReason: i.PauseReason,
 		CreatedAt: i.CreatedAt.UTC(), UpdatedAt: i.UpdatedAt.UTC(),
 	}
@@ -67,6 +69,34 @@ func instanceOf(i db.Instance) instance {
 		out.BlockedUntil, out.BlockReason = i.BlockedUntil, i.BlockReason
 	}
 	return out
+}
+
+// limitsOf says in a few words how fast an instance may send.
+func limitsOf(i db.Instance) string {
+	var all []string
+	rate := func(what string, rate, burst *int32) {
+		if rate == nil {
+			return
+		}
+		limit := fmt.Sprintf("%s%d/min", what, *rate)
+		if burst != nil {
+			limit += fmt.Sprintf(", %d at once", *burst)
+		}
+		all = append(all, limit)
+	}
+	rate("", i.RatePerMinute, i.Burst)
+	rate("each chat ", i.ChatRatePerMinute, i.ChatBurst)
+	if i.GapMinMs != nil && i.GapMaxMs != nil {
+		all = append(all, fmt.Sprintf("gaps of %d-%d ms", *i.GapMinMs, *i.GapMaxMs))
+	}
+	if most, sent, ok := outbound.CapToday(i, time.Now()); ok {
+		today := fmt.Sprintf("%d/day", *i.DailyCap)
+		if most < int(*i.DailyCap) {
+			today += fmt.Sprintf(", today %d", most)
+		}
+		all = append(all, fmt.Sprintf("%s, %d sent", today, sent))
+	}
+	return strings.Join(all, "; ")
 }
 
 // state says in a few words whether messages go through.
@@ -197,7 +227,7 @@ func (a *app) printInstance(i instance) error {
 			{"base url", deref(i.BaseURL)},
 			{"has credential", strconv.FormatBool(i.HasCredential)},
 			{"has webhook token", strconv.FormatBool(i.HasWebhookToken)},
-			{"rate per minute", i.rate()},
+			{"limits", i.Limits},
 			{"state", i.state()},
 			{"updated", clock(i.UpdatedAt, time.Now())},
 		})

@@ -7,7 +7,9 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
@@ -16,6 +18,7 @@ import (
 	"github.com/msgorch/msgorch/db"
 	"github.com/msgorch/msgorch/internal/apikey"
 	"github.com/msgorch/msgorch/internal/config"
+	"github.com/msgorch/msgorch/internal/fault"
 	"github.com/msgorch/msgorch/internal/outbound"
 	"github.com/msgorch/msgorch/internal/secret"
 	"github.com/msgorch/msgorch/tasks"
@@ -42,7 +45,13 @@ func (a *app) putInstanceCommand() *cli.Command {
 			&cli.StringFlag{Name: "credential-file", Usage: "`FILE` with what the gateway wants to see: Evolution's API key", TakesFile: true},
 			&cli.StringFlag{Name: "webhook-token-file", Usage: "`FILE` with the bearer token that its webhooks carry", TakesFile: true},
 			&cli.StringFlag{Name: "in-doubt", Usage: "what happens to a message of which nobody can tell whether it was sent: `hold` it for a person, or resend it", Validator: checkInDoubt},
-			&cli.Int32Flag{Name: "rate-per-minute", Usage: "at most `N` messages a minute; stored, this version does not limit by it yet", Validator: checkRate},
+			&cli.Int32Flag{Name: "rate-per-minute", Usage: "at most `N` messages a minute, evenly; 0: no limit, so for all of these"},
+			&cli.Int32Flag{Name: "burst", Usage: "`N` messages may go at once after a quiet time"},
+			&cli.Int32Flag{Name: "chat-rate-per-minute", Usage: "at most `N` messages a minute to each chat"},
+			&cli.Int32Flag{Name: "chat-burst", Usage: "`N` messages may go to a chat at once after a quiet time"},
+			&cli.StringFlag{Name: "gap-ms", Usage: "`MIN-MAX` milliseconds between two messages, drawn at random, such as 1000-4000"},
+			&cli.Int32Flag{Name: "daily-cap", Usage: "at most `N` messages a day of UTC"},
+			&cli.StringFlag{Name: "warm-up", Usage: "`FIRST/DAYS`: the daily cap begins at FIRST today and is reached after DAYS, such as 20/14"},
 		},
 	}
 }
@@ -85,7 +94,7 @@ func (a *app) putInstance(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return fmt.Errorf("put instance: %w", err)
 	}
-	if err := q.WakeRelay(ctx); err != nil { // messages may have waited for what is mended now
+	if err := errors.Join(q.WakeRelay(ctx), q.AskToPull(ctx, name)); err != nil { // messages may have waited for what is mended now
 		return fmt.Errorf("wake the workers: %w", err)
 	}
 	return a.printInstance(instanceOf(row.Instance))
@@ -94,14 +103,6 @@ func (a *app) putInstance(ctx context.Context, c *cli.Command) error {
 func checkInDoubt(policy string) error {
 	if policy != "hold" && policy != "resend" {
 		return errors.New("must be hold or resend")
-	}
-	return nil
-}
-
-func checkRate(n int32) error {
-	const most = 100_000
-	if n < 1 || n > most {
-		return fmt.Errorf("must be from 1 to %d", most)
 	}
 	return nil
 }
@@ -136,10 +137,52 @@ func putParams(c *cli.Command, cfg config.Config, before db.Instance, name strin
 	if c.IsSet("in-doubt") {
 		p.InDoubt = new(c.String("in-doubt"))
 	}
-	if c.IsSet("rate-per-minute") {
-		p.RatePerMinute = new(c.Int32("rate-per-minute"))
+	if err := putLimits(c, &p); err != nil {
+		return p, wrongUsage(c, err)
+	}
+	if err := outbound.CheckLimits(p, before); err != nil {
+		return p, wrongUsage(c, errors.New(fault.Of(err).Detail))
 	}
 	return p, nil
+}
+
+// putLimits takes the limits from the command.
+func putLimits(c *cli.Command, p *db.PutInstanceParams) error {
+	for flag, into := range map[string]**int32{
+		"rate-per-minute": &p.RatePerMinute, "burst": &p.Burst, "chat-rate-per-minute": &p.ChatRatePerMinute,
+		"chat-burst": &p.ChatBurst, "daily-cap": &p.DailyCap,
+	} {
+		if c.IsSet(flag) {
+			*into = new(c.Int32(flag))
+		}
+	}
+	var err error
+	if c.IsSet("gap-ms") {
+		if p.GapMinMs, p.GapMaxMs, err = twoNumbers(c.String("gap-ms"), "-"); err != nil {
+			return fmt.Errorf("--gap-ms %w, such as 1000-4000", err)
+		}
+	}
+	if c.IsSet("warm-up") {
+		if p.WarmUpFirst, p.WarmUpDays, err = twoNumbers(c.String("warm-up"), "/"); err != nil {
+			return fmt.Errorf("--warm-up %w, such as 20/14", err)
+		}
+		p.WarmUpStart = new(time.Now().UTC().Truncate(24 * time.Hour))
+	}
+	return nil
+}
+
+// twoNumbers reads 1000-4000 or 20/14; 0 stands for both being 0.
+func twoNumbers(s, between string) (first, second *int32, err error) {
+	a, b, both := strings.Cut(s, between)
+	if s == "0" {
+		a, b, both = "0", "0", true
+	}
+	x, errA := strconv.ParseInt(a, 10, 32)
+	y, errB := strconv.ParseInt(b, 10, 32)
+	if !both || errA != nil || errB != nil {
+		return nil, nil, errors.New("must be two numbers")
+	}
+	return new(int32(x)), new(int32(y)), nil
 }
 
 // checkBaseURL drops trailing slashes. Its errors quote nothing, as people put

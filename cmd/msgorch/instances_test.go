@@ -50,7 +50,7 @@ func TestSecretsAreSealedAndNeverShown(t *testing.T) {
 	got := as[instance](t, see(env.run(t, "instances", "show", "sales", "-o", "json").want(t, exitOK)))
 	want := instance{
 		Name: "sales", Gateway: "evolution", BaseURL: new("https://evolution.example"),
-		HasCredential: true, HasWebhookToken: true, RatePerMinute: new(int32(20)), InDoubt: "hold", Connection: "unknown",
+		HasCredential: true, HasWebhookToken: true, RatePerMinute: new(int32(20)), Limits: "20/min", InDoubt: "hold", Connection: "unknown",
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(instance{}, "CreatedAt", "UpdatedAt")); diff != "" {
 		t.Errorf("instance (-want +got):\n%s", diff)
@@ -82,9 +82,26 @@ func TestPutChangesOnlyWhatItNames(t *testing.T) {
 
 	env.run(t, "instances", "put", "sales", "--rate-per-minute", "7").want(t, exitOK)
 
-	before.RatePerMinute = new(int32(7))
+	before.RatePerMinute, before.Paced = new(int32(7)), true
 	if diff := cmp.Diff(before, env.instance(t, "sales"), cmpopts.IgnoreFields(db.Instance{}, "UpdatedAt")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestLimitsAreSetShownAndTakenAway(t *testing.T) {
+	t.Parallel()
+	env := servers(t)
+	env.run(t, "instances", "put", "sales", "--rate-per-minute", "20", "--burst", "5", "--chat-rate-per-minute", "10", "--chat-burst", "3",
+		"--gap-ms", "1000-4000", "--daily-cap", "1000", "--warm-up", "20/14").want(t, exitOK)
+	got := as[instance](t, env.run(t, "instances", "show", "sales", "-o", "json").want(t, exitOK))
+	if want := "20/min, 5 at once; each chat 10/min, 3 at once; gaps of 1000-4000 ms; 1000/day, today 20, 0 sent"; got.Limits != want {
+		t.Errorf("limits = %q, want %q", got.Limits, want)
+	}
+	env.run(t, "instances", "put", "sales", "--daily-cap", "0").want(t, exitUsage) // the warm-up needs it
+	env.run(t, "instances", "put", "sales", "--rate-per-minute", "0", "--burst", "0", "--chat-rate-per-minute", "0", "--chat-burst", "0",
+		"--gap-ms", "0", "--daily-cap", "0", "--warm-up", "0").want(t, exitOK)
+	if row := env.instance(t, "sales"); row.Paced || limitsOf(row) != "" || row.WarmUpStart != nil {
+		t.Errorf("left of the limits: %+v", row)
 	}
 }
 
@@ -106,7 +123,10 @@ func TestInstancesThatCannotBe(t *testing.T) {
 		"short webhook token":       {stdin: "hunter2", args: []string{"x", "--webhook-token-file", "-"}, want: exitFailed, says: "16"},
 		"password in the URL":       {args: []string{"x", "--base-url", "http://u:hunter2@h"}, want: exitUsage, says: "--base-url"},
 		"no URL":                    {args: []string{"x", "--base-url", "hunter2"}, want: exitUsage, says: "https://"},
-		"rate of nothing":           {args: []string{"x", "--rate-per-minute", "0"}, want: exitUsage, says: "from 1"},
+		"negative rate":             {args: []string{"x", "--rate-per-minute", "-1"}, want: exitUsage, says: "from 0"},
+		"gap without an end":        {args: []string{"x", "--gap-ms", "1000"}, want: exitUsage, says: "such as 1000-4000"},
+		"gap the wrong way round":   {args: []string{"x", "--gap-ms", "4000-1000"}, want: exitUsage, says: "[min, max]"},
+		"warm-up to nowhere":        {args: []string{"x", "--warm-up", "20/14"}, want: exitUsage, says: "daily_cap"},
 		"credential as an argument": {args: []string{"x", "--credential", "hunter2"}, want: exitUsage, says: "not defined"},
 	}
 	for name, tt := range tests {

@@ -35,6 +35,7 @@ import (
 	"github.com/msgorch/msgorch/internal/secret"
 	"github.com/msgorch/msgorch/internal/worker"
 	"github.com/msgorch/msgorch/outbox"
+	"github.com/msgorch/msgorch/tasks"
 )
 
 // poolSize is how many connections a worker needs: claims and outcomes are
@@ -91,12 +92,13 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 	metrics := worker.NewMetrics(registry)
 
 	sender := evolution.NewSender(egress.NewClient(cfg.AllowPrivateTargets))
-	evo := outbound.Gateway{Sender: sender, Finder: sender, BaseURL: cfg.EvolutionBaseURL, Credential: cfg.EvolutionAPIKey}
+	evo := outbound.Gateway{Sender: sender, Finder: sender, Prober: sender, BaseURL: cfg.EvolutionBaseURL, Credential: cfg.EvolutionAPIKey}
 	decoder := evolution.Decoder{}
 	out := outbound.New(outbound.Config{
 		Pool: pool, Client: client, Outbox: outbox.New(pool, client), Box: box, Log: log,
 		Gateways:    map[string]outbound.Gateway{"evolution": evo, "sandbox": evo},
-		PerInstance: cfg.Concurrency, Attempted: metrics.Attempted, Stopping: ctx.Done(),
+		PerInstance: cfg.Concurrency, Watched: cfg.Concurrency * cfg.WorkerServers / 2,
+		Attempted: metrics.Attempted, Stopping: ctx.Done(),
 	})
 	in := inbound.New(inbound.Config{
 		Pool: pool, Client: client, Log: log,
@@ -131,16 +133,25 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 		db.Listen(ctx, pool, catchUp, map[string]func(string){
 			db.ChannelRelay:    func(string) { relay.Wake() },
 			db.ChannelLogLevel: func(directives string) { _ = levels.Set(directives) }, // it was checked before it was told
+			db.ChannelPull: func(instance string) {
+				if sends(cfg.Queues) {
+					out.Pull(ctx, instance)
+				}
+			},
 		})
 	})
 	log.LogAttrs(ctx, slog.LevelInfo, "worker.started",
 		slog.Any("queues", cfg.Queues), slog.Int("concurrency", cfg.Concurrency), slog.Int("servers", cfg.WorkerServers))
 
 	<-ctx.Done()
+	stopped := time.Now()
 	for _, s := range servers {
 		background.Go(s.Shutdown)
 	}
 	background.Wait()
+	waiting, giveUp := context.WithTimeout(context.WithoutCancel(ctx), cfg.ShutdownWait-time.Since(stopped))
+	defer giveUp()
+	out.Wait(waiting)
 	stopRenewing()
 	leases.Wait()
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
@@ -148,6 +159,11 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 	_ = health.Shutdown(closing) // a probe that is still reading does not hold us
 	log.LogAttrs(closing, slog.LevelInfo, "worker.stopped")
 	return nil
+}
+
+// sends reports whether a worker with these queues sends messages.
+func sends(queues map[string]int) bool {
+	return queues[tasks.QueueCritical]+queues[tasks.QueueDefault]+queues[tasks.QueueBulk] > 0
 }
 
 // serveHealth answers probes and Prometheus.

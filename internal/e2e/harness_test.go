@@ -65,6 +65,7 @@ type system struct {
 	database string
 	redis    string
 	gateway  *sandbox.Server
+	sandbox  string // its address
 	api      *process
 	workers  []*process
 }
@@ -82,9 +83,8 @@ func start(tb testing.TB, o options) *system {
 	tb.Helper()
 	s := &system{tb: tb, database: testenv.Postgres(tb), redis: testenv.Redis(tb)}
 	s.gateway = sandbox.New(sandbox.Options{APIKey: gatewayKey, Seed: 1})
-	srv := httptest.NewServer(s.gateway)
-	tb.Cleanup(func() { s.gateway.Close(); srv.Close() })
-	base := srv.URL
+	s.sandbox = serve(tb, s.gateway)
+	base := s.sandbox
 	if o.gateway != "" {
 		base = o.gateway
 	}
@@ -107,6 +107,14 @@ func start(tb testing.TB, o options) *system {
 		s.startWorker()
 	}
 	return s
+}
+
+// serve runs a gateway and returns its address.
+func serve(tb testing.TB, g *sandbox.Server) string {
+	tb.Helper()
+	srv := httptest.NewServer(g)
+	tb.Cleanup(func() { g.Close(); srv.Close() })
+	return srv.URL
 }
 
 func (s *system) startAPI(env ...string) *process {

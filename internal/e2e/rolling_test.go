@@ -31,7 +31,7 @@ func (b *balancer) probe(over <-chan struct{}) {
 	defer tick.Stop()
 	for {
 		for i, url := range b.urls {
-			resp, err := b.client.Get(url + "/readyz") //nolint:noctx // bounded by the client's timeout
+			resp, err := b.client.Get(url + "/readyz")
 			if err == nil {
 				_ = resp.Body.Close()
 			}
@@ -52,7 +52,7 @@ func (b *balancer) send(body []byte) error {
 			runtime.Gosched()
 			continue
 		}
-		req, err := http.NewRequest(http.MethodPost, b.urls[i]+"/v1/messages", bytes.NewReader(body)) //nolint:noctx // bounded by the client's timeout
+		req, err := http.NewRequest(http.MethodPost, b.urls[i]+"/v1/messages", bytes.NewReader(body))
 		if err != nil {
 			return err
 		}
@@ -121,7 +121,9 @@ func TestARollingRestartDropsNoRequestAndNoTask(t *testing.T) {
 	}
 	close(over)
 	callers.Wait()
-	eventually(t, "everything is sent", func() bool { return len(s.list("/v1/messages?status=queued")) == 0 && len(s.list("/v1/messages?status=sending")) == 0 })
+	eventually(t, "everything is sent", func() bool {
+		return len(s.list("/v1/messages?status=queued")) == 0 && len(s.list("/v1/messages?status=sending")) == 0
+	})
 	times := map[string]int{}
 	for _, m := range s.gateway.Sent() {
 		times[m.Text]++

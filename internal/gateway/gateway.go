@@ -65,15 +65,32 @@ type Answer struct {
 	Code       string        // stable and machine-readable, such as "number_not_on_whatsapp"; empty when Accepted
 	Reason     string        // one line for a person; no credentials and no message text
 	RetryAfter time.Duration // what the gateway asked for; 0 if nothing
-	// Instance says that this is not about the message: any other of the
-	// instance would get the same answer now. Only with Retry.
-	Instance bool
+	Scope      Scope         // what a Retry is about
+	Slow       bool          // the gateway asks to send more slowly
 }
+
+// Scope is how many messages would get the same answer now.
+type Scope int
+
+// The zero value is ScopeMessage: the answer is about this message alone.
+const (
+	ScopeMessage  Scope = iota
+	ScopeChat           // every message to this recipient
+	ScopeInstance       // every message of the instance
+)
 
 // Sender hands one message to a gateway. It returns within ctx's deadline,
 // never panics on what the gateway answers, and may be used concurrently.
 type Sender interface {
 	Send(ctx context.Context, to Account, m Outgoing) Answer
+}
+
+// Prober finds out whether an instance can send, without sending anything. It
+// may be used concurrently.
+type Prober interface {
+	// Probe returns nil when the gateway takes the credential, knows the instance
+	// and says that its session is open.
+	Probe(ctx context.Context, at Account) error
 }
 
 // Sought describes a message of ours of which nobody knows whether it was sent.

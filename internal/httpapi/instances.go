@@ -27,7 +27,16 @@ type instance struct {
 	BaseURL         *string    `json:"base_url" doc:"Null: the server's default (EVOLUTION_BASE_URL)"`
 	HasCredential   bool       `json:"has_credential" doc:"False: the server's default (EVOLUTION_API_KEY)"`
 	HasWebhookToken bool       `json:"has_webhook_token" doc:"False: the server's default (WEBHOOK_TOKEN)"`
-	RatePerMinute   *int32     `json:"rate_per_minute"`
+	RatePerMinute   *int32     `json:"rate_per_minute" doc:"Null: as fast as the gateway takes it"`
+	Burst           *int32     `json:"burst" doc:"Messages that may go at once after a quiet time; null: 1"`
+	ChatRate        *int32     `json:"chat_rate_per_minute" doc:"The same for each chat"`
+	ChatBurst       *int32     `json:"chat_burst"`
+	GapMS           []int32    `json:"gap_ms" doc:"[min, max] milliseconds between two messages; null: none"`
+	DailyCap        *int32     `json:"daily_cap" doc:"Messages a day of UTC"`
+	WarmUp          *warmUp    `json:"warm_up" doc:"The cap grows to daily_cap"`
+	CapToday        *int       `json:"cap_today" doc:"With a daily_cap: what may be sent today"`
+	SentToday       *int       `json:"sent_today" doc:"With a daily_cap: what was"`
+	NextSlotAt      *time.Time `json:"next_slot_at" doc:"The next message goes no sooner, because of the limits; null: at once"`
 	InDoubt         string     `json:"in_doubt" enum:"hold,resend" doc:"What happens to a message of which nobody can tell whether it was sent"`
 	Connection      string     `json:"connection" doc:"open, connecting, close, refused, or unknown: as the gateway said last"`
 	PausedAt        *time.Time `json:"paused_at" doc:"Messages wait since then"`
@@ -38,10 +47,18 @@ type instance struct {
 	UpdatedAt       time.Time  `json:"updated_at"`
 }
 
+// warmUp lets the daily cap of a new number grow, by the same factor each day.
+type warmUp struct {
+	Start    string `json:"start,omitempty" format:"date" doc:"The first day, in UTC; left out: as before, at first today" example:"2026-12-01"`
+	FirstDay int32  `json:"first_day,omitempty" minimum:"1" doc:"Cap of the first day"`
+	Days     int32  `json:"days" minimum:"0" maximum:"365" doc:"After so many days the cap is daily_cap; 0: no warm-up"`
+}
+
 func instanceOf(i db.Instance) instance {
 	out := instance{
 		Name: i.Name, Gateway: i.Gateway, HasCredential: len(i.Credential) > 0, HasWebhookToken: len(i.WebhookTokenHash) > 0,
-		RatePerMinute: i.RatePerMinute, InDoubt: i.InDoubt, Connection: i.Connection, PauseReason: i.PauseReason,
+		RatePerMinute: i.RatePerMinute, Burst: i.Burst, ChatRate: i.ChatRatePerMinute, ChatBurst: i.ChatBurst, DailyCap: i.DailyCap,
+		InDoubt: i.InDoubt, Connection: i.Connection, PauseReason: i.PauseReason,
 		CreatedAt: i.CreatedAt.UTC(), UpdatedAt: i.UpdatedAt.UTC(),
 	}
 	if i.BaseUrl != "" {
@@ -54,6 +71,19 @@ func instanceOf(i db.Instance) instance {
 	if i.BlockedUntil != nil && i.BlockedUntil.After(time.Now()) {
 		t := i.BlockedUntil.UTC()
 		out.BlockedUntil, out.BlockReason = &t, i.BlockReason
+	}
+	if i.GapMaxMs != nil && i.GapMinMs != nil {
+		out.GapMS = []int32{*i.GapMinMs, *i.GapMaxMs}
+	}
+	if i.WarmUpStart != nil && i.WarmUpDays != nil && i.WarmUpFirst != nil {
+		out.WarmUp = &warmUp{i.WarmUpStart.Format(time.DateOnly), *i.WarmUpFirst, *i.WarmUpDays}
+	}
+	if most, sent, ok := outbound.CapToday(i, time.Now()); ok {
+		out.CapToday, out.SentToday = &most, &sent
+	}
+	if i.SlotAt != nil && i.SlotAt.After(time.Now()) {
+		t := i.SlotAt.UTC()
+		out.NextSlotAt = &t
 	}
 	return out
 }
@@ -72,7 +102,13 @@ type putInstanceInput struct {
 		Credential    string  `json:"credential,omitempty" writeOnly:"true" maxLength:"4096" doc:"What the gateway wants to be shown; left out: unchanged"`
 		WebhookToken  string  `json:"webhook_token,omitempty" writeOnly:"true" minLength:"16" maxLength:"256" doc:"What the gateway must show us; left out: unchanged"`
 		InDoubt       *string `json:"in_doubt,omitempty" enum:"hold,resend" doc:"What happens to a message of which nobody can tell whether it was sent: held for a person, or sent again; left out: unchanged, at first hold"`
-		RatePerMinute *int32  `json:"rate_per_minute,omitempty" minimum:"1" maximum:"100000" doc:"Stored; this version does not limit by it yet"`
+		RatePerMinute *int32  `json:"rate_per_minute,omitempty" minimum:"0" maximum:"100000" doc:"Messages a minute, evenly; left out: unchanged; 0: no limit. So for all limits"`
+		Burst         *int32  `json:"burst,omitempty" minimum:"0" maximum:"10000" doc:"Messages that may go at once after a quiet time; 0: 1"`
+		ChatRate      *int32  `json:"chat_rate_per_minute,omitempty" minimum:"0" maximum:"100000" doc:"Messages a minute to each chat"`
+		ChatBurst     *int32  `json:"chat_burst,omitempty" minimum:"0" maximum:"10000" doc:"Messages that may go to a chat at once after a quiet time; 0: 1"`
+		GapMS         []int32 `json:"gap_ms,omitempty" minItems:"2" maxItems:"2" doc:"[min, max] milliseconds between two messages, drawn at random; [0,0]: none" example:"[1000,4000]"`
+		DailyCap      *int32  `json:"daily_cap,omitempty" minimum:"0" maximum:"10000000" doc:"Messages a day of UTC"`
+		WarmUp        *warmUp `json:"warm_up,omitempty" doc:"For a new number: the cap begins at first_day and grows to daily_cap"`
 	}
 }
 
@@ -86,7 +122,10 @@ func (s *server) putInstance(ctx context.Context, in *putInstanceInput) (*putIns
 		return nil, s.fail(ctx, "body", err)
 	}
 	p := db.PutInstanceParams{
-		Name: in.Instance, Gateway: in.Body.Gateway, BaseUrl: strings.TrimRight(in.Body.BaseURL, "/"), RatePerMinute: in.Body.RatePerMinute, InDoubt: in.Body.InDoubt,
+		Name: in.Instance, Gateway: in.Body.Gateway, BaseUrl: strings.TrimRight(in.Body.BaseURL, "/"), InDoubt: in.Body.InDoubt,
+	}
+	if err := s.putLimits(ctx, in, &p); err != nil {
+		return nil, s.fail(ctx, "body", err)
 	}
 	if in.Body.WebhookToken != "" {
 		p.WebhookTokenHash = apikey.Hash(in.Body.WebhookToken)
@@ -108,7 +147,28 @@ func (s *server) putInstance(ctx context.Context, in *putInstanceInput) (*putIns
 		out.Status = http.StatusCreated
 	}
 	s.wake(ctx)
+	_ = db.New(s.Pool).AskToPull(ctx, in.Instance) // whoever waits for a slot looks again
 	return out, nil
+}
+
+// putLimits takes the limits from a request, after looking at what they change.
+func (s *server) putLimits(ctx context.Context, in *putInstanceInput, p *db.PutInstanceParams) error {
+	b := in.Body
+	p.RatePerMinute, p.Burst, p.ChatRatePerMinute, p.ChatBurst, p.DailyCap = b.RatePerMinute, b.Burst, b.ChatRate, b.ChatBurst, b.DailyCap
+	if len(b.GapMS) == 2 {
+		p.GapMinMs, p.GapMaxMs = &b.GapMS[0], &b.GapMS[1]
+	}
+	if w := b.WarmUp; w != nil {
+		p.WarmUpDays, p.WarmUpFirst = &w.Days, &w.FirstDay
+		if start, err := time.Parse(time.DateOnly, w.Start); err == nil { // huma has checked its form
+			p.WarmUpStart = &start
+		}
+	}
+	before, err := db.New(s.Pool).InstanceByName(ctx, in.Instance)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return orMissing(err, nil)
+	}
+	return outbound.CheckLimits(*p, before)
 }
 
 func (s *server) checkInstance(ctx context.Context, in *putInstanceInput) error {

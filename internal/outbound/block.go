@@ -18,6 +18,7 @@ func (s *Service) block(ctx context.Context, h head, a gateway.Answer) time.Dura
 	defer cancel()
 	ms, err := db.New(s.c.Pool).BlockInstance(ctx, db.BlockInstanceParams{
 		ID: h.InstanceID, Reason: a.Code + ": " + a.Reason, WaitMs: a.RetryAfter.Milliseconds(),
+		Slow: a.Slow, SlowStep: slowStep,
 	})
 	wait := time.Duration(ms) * time.Millisecond
 	if err != nil { // this message waits all the same
@@ -30,15 +31,14 @@ func (s *Service) block(ctx context.Context, h head, a gateway.Answer) time.Dura
 	return max(wait, 0)
 }
 
-// unblock notes that an instance sends again, and has the workers woken for
-// what waited.
-func (s *Service) unblock(ctx context.Context, h head) {
+// unblock notes that an instance sends again.
+func (s *Service) unblock(ctx context.Context, l *line, h head) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	q := db.New(s.c.Pool)
-	if err := q.UnblockInstance(ctx, h.InstanceID); err != nil {
+	if err := db.New(s.c.Pool).UnblockInstance(ctx, h.InstanceID); err != nil {
 		return // the next message that is accepted does it
 	}
-	_ = q.WakeRelay(ctx) // a second later it would look anyway
 	s.c.Log.LogAttrs(ctx, slog.LevelInfo, "instance.unblocked", slog.String("instance", h.Instance))
+	s.pull(ctx, l)
+	offer(l.opened)
 }

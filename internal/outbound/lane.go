@@ -13,9 +13,21 @@ import (
 	"github.com/msgorch/msgorch/tasks"
 )
 
-// lane sends h and then what follows it in its chat. Of the message solo, which
-// has a task of its own, it returns what that task must know.
-func (s *Service) lane(ctx context.Context, h head, solo uuid.UUID) (err error) {
+// lane sends h, at its slot, and then what follows it in its chat. Who watches
+// hears of its message, or of the lane's end.
+func (s *Service) lane(ctx context.Context, l *line, h head, slot time.Time, w *watch) {
+	defer l.leave(1)
+	err := s.run(ctx, l, h, slot, w)
+	if w != nil {
+		offerVerdict(w, err)
+	}
+	if l.isPaced() { // what follows waits for a slot of its own
+		s.pull(ctx, l)
+	}
+}
+
+// run is lane. The error is a panic's.
+func (s *Service) run(ctx context.Context, l *line, h head, slot time.Time, w *watch) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.leases.drop(h.ID) // the lease ends by itself, and the message is in doubt
@@ -25,55 +37,66 @@ func (s *Service) lane(ctx context.Context, h head, solo uuid.UUID) (err error) 
 	}()
 	end := time.Now().Add(laneTime)
 	for {
-		verdict, goesOn := s.serve(ctx, h, h.ID == solo)
+		watched := w != nil && w.id == h.ID
+		verdict, goesOn := s.serve(ctx, l, h, slot, watched)
 		s.leases.drop(h.ID)
-		if h.ID == solo {
-			err = verdict
+		if watched {
+			offerVerdict(w, verdict)
 		}
-		if !goesOn {
-			return err
+		if !goesOn || l.isPaced() && h.Status != db.MessageStatusUnknown {
+			return nil
 		}
-		if time.Now().After(end) || s.stopping() || ctx.Err() != nil {
-			s.handOver(context.WithoutCancel(ctx), h.ID)
-			return err
+		if time.Now().After(end) || s.stopping() {
+			s.handOver(ctx, h.ID)
+			return nil
 		}
 		heads, claimErr := s.claim(ctx, []uuid.UUID{h.ID})
 		if claimErr != nil || len(heads) == 0 {
-			return err // when PostgreSQL is away, the relay finds the rest
+			return nil // when PostgreSQL is away, the relay finds the rest
 		}
-		h = heads[0]
+		h, slot = heads[0], time.Time{}
+	}
+}
+
+// offerVerdict tells a watching task, unless it was told already.
+func offerVerdict(w *watch, verdict error) {
+	select {
+	case w.verdict <- verdict:
+	default:
 	}
 }
 
 // serve does what a claimed message needs: it is sent, or, when it is in doubt,
 // its gateway is asked about it.
-func (s *Service) serve(ctx context.Context, h head, hasTask bool) (verdict error, goesOn bool) {
+func (s *Service) serve(ctx context.Context, l *line, h head, slot time.Time, watched bool) (verdict error, goesOn bool) {
 	if h.Status == db.MessageStatusUnknown {
 		return nil, s.resolve(ctx, h)
 	}
-	return s.attempt(ctx, h, hasTask)
+	return s.attempt(ctx, l, h, slot, watched)
 }
 
 // attempt sends one claimed message and records what came of it. goesOn is
 // false when the chat must wait: for a retry, or for its instance.
-func (s *Service) attempt(ctx context.Context, h head, hasTask bool) (verdict error, goesOn bool) {
+func (s *Service) attempt(ctx context.Context, l *line, h head, slot time.Time, watched bool) (verdict error, goesOn bool) {
 	if h.ExpiresAt != nil && h.ExpiresAt.Before(time.Now()) {
 		s.record(ctx, settlement{
 			head: h, status: db.MessageStatusExpired, unsent: true,
 			answer: gateway.Answer{Code: "expired", Reason: "It was not sent before it expired."},
 		})
+		s.returnSlot(ctx, h)
 		return nil, true
 	}
-	release, ok := s.acquire(ctx, h.InstanceID)
-	if !ok {
-		s.record(ctx, settlement{head: h, status: db.MessageStatusQueued, refund: true, unsent: true})
+	release, ok := s.await(l, slot)
+	if !ok { // the service stops: another worker sends it
+		s.giveBack(ctx, h)
+		s.handOver(ctx, h.ID)
 		return nil, false
 	}
 	if !s.leases.valid(h.ID) {
 		// This process stood still for longer than its lease: somebody else may
 		// be about to decide on this message. It surely was not sent.
 		release()
-		s.record(ctx, settlement{head: h, status: db.MessageStatusQueued, refund: true, unsent: true})
+		s.giveBack(ctx, h)
 		return nil, true
 	}
 	started := time.Now()
@@ -84,28 +107,39 @@ func (s *Service) attempt(ctx context.Context, h head, hasTask bool) (verdict er
 	switch { // before the outcome is recorded, so that nobody claims the message again at once
 	case answer.Outcome == gateway.Pause:
 		s.pause(ctx, h, answer)
-	case answer.Instance:
+	case answer.Scope == gateway.ScopeInstance:
 		st.wait = s.block(ctx, h, answer)
-	case answer.Outcome == gateway.Accepted && h.Failures > 0:
-		s.unblock(ctx, h)
+	case h.Failures > 0 && answer.Outcome != gateway.InDoubt: // the gateway is there
+		s.unblock(ctx, l, h)
 	}
 	s.record(ctx, st)
 	s.logAttempt(ctx, st)
+	if answer.Outcome != gateway.Accepted && answer.Outcome != gateway.InDoubt {
+		s.returnSlot(ctx, h)
+	}
 	if s.c.Attempted != nil {
 		s.c.Attempted(answer.Outcome.String())
 	}
+	return s.conclude(ctx, l, st, watched)
+}
 
+// conclude decides how a recorded attempt goes on.
+func (s *Service) conclude(ctx context.Context, l *line, st settlement, watched bool) (verdict error, goesOn bool) {
+	h, answer := st.head, st.answer
 	switch {
 	case answer.Outcome == gateway.Pause:
 		return nil, false
+	case answer.Scope == gateway.ScopeInstance:
+		s.pull(ctx, l) // it looks again when the block ends
+		return nil, false
 	case st.status == db.MessageStatusQueued:
-		if hasTask && answer.Instance {
+		if watched && st.refund {
 			return fault.New(fault.Throttled, answer.Code, answer.Reason).RetryAfter(st.wait), false
 		}
-		if hasTask {
+		if watched {
 			return fault.New(fault.Unavailable, answer.Code, answer.Reason).RetryAfter(st.wait), false
 		}
-		s.requeue(context.WithoutCancel(ctx), payload(h), h.Attempt, st.wait)
+		s.requeue(ctx, payload(h), h.Attempt, st.wait)
 		return nil, false
 	case st.status == db.MessageStatusUnknown:
 		return nil, false // the lane waits until somebody knows
@@ -113,6 +147,39 @@ func (s *Service) attempt(ctx context.Context, h head, hasTask bool) (verdict er
 		return fault.New(fault.Invalid, answer.Code, answer.Reason), true
 	}
 	return nil, true
+}
+
+// await waits for the slot, and then for one of the places on the way to the
+// gateway.
+func (s *Service) await(l *line, slot time.Time) (release func(), ok bool) {
+	if wait := time.Until(slot); wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-s.c.Stopping:
+			return nil, false
+		}
+	}
+	return l.acquire(s.c.Stopping)
+}
+
+// giveBack queues a claimed message again that was not sent.
+func (s *Service) giveBack(ctx context.Context, h head) {
+	s.record(ctx, settlement{head: h, status: db.MessageStatusQueued, refund: true, unsent: true})
+	s.returnSlot(ctx, h)
+}
+
+// returnSlot gives back to the day's cap what was not sent.
+func (s *Service) returnSlot(ctx context.Context, h head) {
+	if h.DailyCap == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	if err := db.New(s.c.Pool).ReturnSlot(ctx, h.InstanceID); err != nil { // one message less today
+		s.c.Log.LogAttrs(ctx, slog.LevelWarn, "slot.unreturned", slog.String("instance", h.Instance), slog.Any("error", err))
+	}
 }
 
 // send hands the message to its gateway.
@@ -177,8 +244,14 @@ func settle(h head, a gateway.Answer) settlement {
 		st.status, st.wait = db.MessageStatusUnknown, firstAsk
 	case gateway.Retry:
 		st.status = db.MessageStatusQueued
-		if st.refund = a.Instance; st.refund {
-			return st // nor is this; how long it waits is the instance's matter
+		switch a.Scope { // nor is what concerns more than the message
+		case gateway.ScopeInstance:
+			st.refund = true // how long it waits is the instance's matter
+			return st
+		case gateway.ScopeChat:
+			st.refund, st.wait = true, max(a.RetryAfter, fault.Backoff(1))
+			return st
+		case gateway.ScopeMessage:
 		}
 		st.wait = max(fault.Backoff(int(h.Attempt)), a.RetryAfter)
 		if h.Attempt >= h.MaxAttempts {
@@ -192,7 +265,9 @@ func settle(h head, a gateway.Answer) settlement {
 func (s *Service) pause(ctx context.Context, h head, a gateway.Answer) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	n, err := db.New(s.c.Pool).PauseInstance(ctx, db.PauseInstanceParams{ID: h.InstanceID, Reason: a.Code + ": " + a.Reason})
+	n, err := db.New(s.c.Pool).PauseInstance(ctx, db.PauseInstanceParams{
+		ID: h.InstanceID, Reason: a.Code + ": " + a.Reason, ProbeAfter: FirstProbe,
+	})
 	switch {
 	case err != nil:
 		s.c.Log.LogAttrs(ctx, slog.LevelError, "instance.pause_failed", slog.String("instance", h.Instance), slog.Any("error", err))
@@ -234,23 +309,6 @@ func (s *Service) stopping() bool {
 		return true
 	default:
 		return false
-	}
-}
-
-// acquire takes one of the instance's places on the way to its gateway.
-func (s *Service) acquire(ctx context.Context, instance int64) (release func(), ok bool) {
-	s.mu.Lock()
-	slots := s.slots[instance]
-	if slots == nil {
-		slots = make(chan struct{}, s.c.PerInstance)
-		s.slots[instance] = slots
-	}
-	s.mu.Unlock()
-	select {
-	case slots <- struct{}{}:
-		return func() { <-slots }, true
-	case <-ctx.Done():
-		return nil, false
 	}
 }
 

@@ -41,6 +41,7 @@ const (
 type Gateway struct {
 	Sender     gateway.Sender
 	Finder     gateway.Finder // nil: this kind of gateway cannot be asked what it has sent
+	Prober     gateway.Prober // nil: nor whether an instance can send
 	BaseURL    string         // of instances that name none
 	Credential secret.Text    // of instances that have none
 }
@@ -57,6 +58,10 @@ type Config struct {
 	// PerInstance is how many messages of one instance may be on the way to
 	// its gateway at a time.
 	PerInstance int
+	// Watched is how many tasks at a time may wait for what comes of their
+	// message, so that asynq tries it again and shows why. Others hand their
+	// message over and end: a slow gateway must not hold every place of a worker.
+	Watched int
 	// Attempted hears of what came of each attempt.
 	Attempted func(outcome string)
 	// Stopping, when closed, makes lanes end after the message in hand.
@@ -69,9 +74,12 @@ type Service struct {
 	claims  *coalesce.Group[[]uuid.UUID, []head]
 	settles *coalesce.Group[settlement, settled]
 	leases  leases
+	watched chan struct{}
+	work    sync.WaitGroup // lanes and pullers
 
-	mu    sync.Mutex
-	slots map[int64]chan struct{} // by instance
+	mu      sync.Mutex
+	lines   map[string]*line // by instance
+	learned time.Time        // when it was last asked which are paced
 }
 
 // head is a claimed message: the oldest unsettled one of its chat.
@@ -79,13 +87,24 @@ type head = db.ClaimHeadsRow
 
 // New returns a Service. Its Run must run for as long as it is used.
 func New(c Config) *Service {
-	s := &Service{c: c, slots: map[int64]chan struct{}{}}
+	s := &Service{c: c, lines: map[string]*line{}, watched: make(chan struct{}, c.Watched)}
 	s.leases.held = map[uuid.UUID]lease{}
 	shared := coalesce.Options{Width: 2, Max: 200, Timeout: recordTimeout}
 	s.claims = coalesce.New(shared, s.claimBatch)
 	shared.Split = func(err error) bool { return !db.Away(err) }
 	s.settles = coalesce.New(shared, s.settleBatch)
 	return s
+}
+
+// Wait waits until nothing is in hand, after Stopping was closed and the last
+// Send has returned, or until ctx ends.
+func (s *Service) Wait(ctx context.Context) {
+	done := make(chan struct{})
+	go func() { s.work.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
 }
 
 // Send handles a task that carries one message. An error means that the task
@@ -95,38 +114,88 @@ func (s *Service) Send(ctx context.Context, m tasks.SendMessage) error {
 	if err != nil {
 		return err
 	}
-	heads, err := s.claim(ctx, []uuid.UUID{id})
+	l := s.line(m.Instance)
+	heads, err := s.take(ctx, l, []uuid.UUID{id})
 	if err != nil {
 		return unavailable("claim", err)
 	}
-	for _, h := range heads {
-		err = errors.Join(err, s.lane(ctx, h, id))
+	if len(heads) == 0 {
+		return nil
 	}
-	return err
+	select {
+	case s.watched <- struct{}{}:
+		defer func() { <-s.watched }()
+	default:
+		s.start(ctx, l, heads[0], nil)
+		return nil
+	}
+	w := watch{id: id, verdict: make(chan error, 1)}
+	s.start(ctx, l, heads[0], &w)
+	select {
+	case err := <-w.verdict:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // SendAll handles a task that carries messages which were accepted together.
 // One that must be tried again gets a task of its own, so that no message holds
 // its neighbours.
 func (s *Service) SendAll(ctx context.Context, b tasks.SendMessages) error {
-	ids := make([]uuid.UUID, 0, len(b.Messages))
+	ids := map[string][]uuid.UUID{}
 	for _, m := range b.Messages {
 		id, err := uuid.Parse(m.ID)
 		if err != nil {
 			return fault.New(fault.Invalid, "invalid_id", "The task holds a message whose id is no UUID.")
 		}
-		ids = append(ids, id)
+		ids[m.Instance] = append(ids[m.Instance], id)
 	}
-	heads, err := s.claim(ctx, ids)
-	if err != nil {
-		return unavailable("claim", err)
+	for instance, ids := range ids {
+		l := s.line(instance)
+		heads, err := s.take(ctx, l, ids)
+		if err != nil {
+			return unavailable("claim", err)
+		}
+		for _, h := range heads {
+			s.start(ctx, l, h, nil)
+		}
 	}
-	var lanes sync.WaitGroup
-	for _, h := range heads {
-		lanes.Go(func() { _ = s.lane(ctx, h, uuid.Nil) }) // without a task of its own it reports to nobody
-	}
-	lanes.Wait()
 	return nil
+}
+
+// take claims the heads of the chats of messages, as many as may be in hand. What
+// it leaves is pulled: when there is room, or in the slots of a paced instance.
+func (s *Service) take(ctx context.Context, l *line, ids []uuid.UUID) ([]head, error) {
+	n := l.admit(len(ids))
+	var heads []head
+	if n > 0 {
+		var err error
+		heads, err = s.claim(ctx, ids[:n])
+		l.leave(n - len(heads))
+		if err != nil {
+			return nil, err
+		}
+		if len(heads) == 0 && !l.isPaced() {
+			s.learnPaced(ctx)
+		}
+	}
+	if n < len(ids) || l.isPaced() {
+		s.pull(ctx, l)
+	}
+	return heads, nil
+}
+
+// watch is a task that waits for what comes of its message. It hears once.
+type watch struct {
+	id      uuid.UUID
+	verdict chan error
+}
+
+// start begins a lane, which outlives the task that brought it.
+func (s *Service) start(ctx context.Context, l *line, h head, w *watch) {
+	ctx = context.WithoutCancel(ctx)
+	s.work.Go(func() { s.lane(ctx, l, h, time.Time{}, w) })
 }
 
 // identify returns the id of a task's message, storing its row first when a

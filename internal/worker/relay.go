@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/hibiken/asynq"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/redis/go-redis/v9"
 
@@ -20,6 +21,7 @@ import (
 
 const (
 	sweepInterval = time.Second
+	sweepLeast    = 50 * time.Millisecond // between two sweeps, when a scheduled message is due sooner than the next
 	sweepTimeout  = 20 * time.Second
 	sweepPage     = 500
 	sweepPages    = 20 // of each kind in one sweep; the next goes on where this one stopped
@@ -46,6 +48,7 @@ type Relay struct {
 	purged   time.Time
 	orphans  time.Time
 	folded   time.Time
+	next     time.Time // when the next scheduled message is due; zero: none is known
 }
 
 // RelayConfig is what a Relay needs. All fields are required.
@@ -82,16 +85,22 @@ func (r *Relay) Wake() {
 	}
 }
 
-// Run sweeps every second, and when it is woken, until ctx ends.
+// Run sweeps every second, when a scheduled message is due, and when it is
+// woken, until ctx ends.
 func (r *Relay) Run(ctx context.Context) {
-	tick := time.NewTicker(sweepInterval)
-	defer tick.Stop()
+	timer := time.NewTimer(sweepInterval)
+	defer timer.Stop()
 	for {
+		wait := sweepInterval
+		if !r.next.IsZero() {
+			wait = min(wait, max(time.Until(r.next), sweepLeast))
+		}
+		timer.Reset(wait)
 		patience := grace
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-timer.C:
 		case <-r.woken:
 			patience = 0
 		}
@@ -116,6 +125,7 @@ func (r *Relay) Sweep(ctx context.Context, patience time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("lock relay: %w", err)
 	}
+	r.next = time.Time{}
 	if !mine {
 		return nil
 	}
@@ -179,10 +189,51 @@ func (r *Relay) relay(ctx context.Context, patience time.Duration) error {
 			return err
 		}
 	}
+	if err := r.relayProbes(ctx); err != nil {
+		return err
+	}
+	if err := r.relayPaced(ctx); err != nil {
+		return err
+	}
 	if err := r.relayMessages(ctx, patience); err != nil {
 		return err
 	}
+	next, err := db.New(r.Pool).NextScheduled(ctx)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return fmt.Errorf("find next scheduled message: %w", err)
+	}
+	r.next = next
 	return r.relayEvents(ctx, patience)
+}
+
+// relayProbes has the gateways of instances asked that a refusal paused.
+func (r *Relay) relayProbes(ctx context.Context) error {
+	names, err := db.New(r.Pool).DueProbes(ctx, outbound.ProbeEvery)
+	if err != nil {
+		return fmt.Errorf("list due probes: %w", err)
+	}
+	for _, name := range names {
+		p := tasks.ProbeInstance{Instance: name, Due: time.Now()}
+		if err := tasks.Enqueue(ctx, r.Client, p); err != nil && !errors.Is(err, tasks.ErrDuplicate) {
+			return err
+		}
+	}
+	r.count("probe", len(names))
+	return nil
+}
+
+// relayPaced has a worker look after each paced instance whose slot has come:
+// one message of it is enough, because the worker looks for the rest itself.
+func (r *Relay) relayPaced(ctx context.Context) error {
+	rows, err := db.New(r.Pool).DuePaced(ctx, sweepPage)
+	if err != nil {
+		return fmt.Errorf("list paced messages: %w", err)
+	}
+	heads := make([]db.DueHeadsRow, len(rows))
+	for i, row := range rows {
+		heads[i] = db.DueHeadsRow(row)
+	}
+	return r.queueMessages(ctx, heads, 0)
 }
 
 func (r *Relay) relayMessages(ctx context.Context, patience time.Duration) error {

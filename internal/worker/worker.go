@@ -32,6 +32,7 @@ func Mux(out *outbound.Service, in *inbound.Service, m *Metrics, log *slog.Logge
 	mux.Use(m.observe, logTask(log), giveUpWhenFinal)
 	tasks.Handle(mux, out.Send)
 	tasks.Handle(mux, out.SendAll)
+	tasks.Handle(mux, out.Probe)
 	tasks.Handle(mux, in.Apply)
 	tasks.Handle(mux, in.ApplyAll)
 	return mux

@@ -169,4 +169,5 @@ func withoutMobilePrefix(digits string) string {
 var _ interface {
 	gateway.Sender
 	gateway.Finder
+	gateway.Prober
 } = (*Sender)(nil)

@@ -41,21 +41,24 @@ func (p privacy) answer(v verdict, status int, said string) gateway.Answer {
 	if said = p.quotable(said); said != "" {
 		reason += " (" + said + ")"
 	}
-	return gateway.Answer{
-		Outcome: v.outcome, HTTPStatus: status, Code: v.code,
-		Reason:   firstRunes(reason, maxReasonRunes),
-		Instance: v.outcome == gateway.Retry && concernsInstance(v.code),
+	a := gateway.Answer{Outcome: v.outcome, HTTPStatus: status, Code: v.code, Reason: firstRunes(reason, maxReasonRunes)}
+	if v.outcome == gateway.Retry {
+		a.Scope, a.Slow = scopeOf(v.code)
 	}
+	return a
 }
 
-// concernsInstance reports whether a code is about the whole instance: its
-// gateway is away, or it is to send more slowly.
-func concernsInstance(code string) bool {
+// scopeOf returns what a code is about, and whether it asks to send more slowly.
+func scopeOf(code string) (scope gateway.Scope, slow bool) {
 	switch code {
-	case "rate_limited", "connection_closed", "instance_not_loaded", "connect_failed", "graph_4", "graph_80007", "graph_130429":
-		return true
+	case "rate_limited", "graph_4", "graph_80007", "graph_130429":
+		return gateway.ScopeInstance, true
+	case "connection_closed", "instance_not_loaded", "connect_failed":
+		return gateway.ScopeInstance, false
+	case "graph_131056": // too much between this pair of numbers
+		return gateway.ScopeChat, false
 	}
-	return false
+	return gateway.ScopeMessage, false
 }
 
 // quotable returns the words with long numbers masked, or nothing at all when
