@@ -38,6 +38,10 @@ chaos: ## kill anything at random under load, and prove that nothing was lost (S
 	@scripts/services ensure; CHAOS_MESSAGES=$${CHAOS_MESSAGES:-20000} CHAOS_CHATS=$${CHAOS_CHATS:-500} CHAOS_SECONDS=$${CHAOS_SECONDS:-240} \
 		go test -count=1 -v -timeout 15m -run '^TestChaos$$' ./internal/e2e
 
+.PHONY: pace
+pace: ## the promises about time: a minute's rate, two minutes without a gateway, a hot neighbour (takes 10 minutes)
+	@exec $(THROWAWAY) env PACE=1 go test -count=1 -v -timeout 20m -run '^TestPace' ./internal/e2e
+
 .PHONY: build
 build: ## static binaries in bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN)/ ./cmd/...
