@@ -30,26 +30,33 @@ SELECT id FROM gateway_events WHERE instance_id = @instance_id AND body_hash = @
 -- so messages are applied in the order in which they were written, whichever
 -- task comes first. Locked in one order.
 WITH wanted AS (
-    SELECT w.id, w.instance_id, w.chat, w.written_at FROM gateway_events w
-    WHERE w.id = ANY(@ids::uuid[]) AND w.state = 'pending'
+    SELECT w.id, w.instance_id, w.chat, w.written_at
+    FROM (SELECT unnest(@ids::uuid[]) AS id) a
+    CROSS JOIN LATERAL (SELECT * FROM gateway_events g WHERE g.id = a.id AND g.state::text = 'pending' LIMIT 1) w
 ), earlier AS (
-    SELECT p.id
+    SELECT f.id
     FROM (SELECT instance_id, chat, max(written_at) AS until FROM wanted WHERE chat IS NOT NULL GROUP BY instance_id, chat) u
-    JOIN gateway_events p ON p.instance_id = u.instance_id AND p.chat = u.chat AND p.state = 'pending' AND p.written_at <= u.until
+    CROSS JOIN LATERAL (
+        SELECT p.id FROM gateway_events p
+        WHERE p.instance_id = u.instance_id AND p.chat = u.chat AND p.state = 'pending' AND p.written_at <= u.until
+        OFFSET 0 -- holds the planner to the index, as LIMIT 1 does
+    ) f
 )
 SELECT e.id, e.instance_id, e.event, e.body, e.attempt, e.received_at, i.name AS instance, i.gateway
-FROM gateway_events e
+FROM (SELECT id FROM wanted UNION SELECT id FROM earlier ORDER BY id) a
+CROSS JOIN LATERAL (
+    SELECT * FROM gateway_events g WHERE g.id = a.id AND g.state::text = 'pending' LIMIT 1 FOR NO KEY UPDATE OF g
+) e
 JOIN instances i ON i.id = e.instance_id
-WHERE e.id IN (SELECT id FROM wanted UNION SELECT id FROM earlier) AND e.state = 'pending'
-ORDER BY e.id
-FOR NO KEY UPDATE OF e;
+ORDER BY e.id;
 
 -- name: FinishEvents :exec
--- FinishEvents records what became of events.
+-- FinishEvents records what became of events. The cast keeps the planner from
+-- reading all that is pending instead of the events by their ids.
 UPDATE gateway_events e
 SET state = t.state::event_state, reason = NULLIF(t.reason, ''), applied_at = now(), attempt = e.attempt + 1
 FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@states::text[]) AS state, unnest(@reasons::text[]) AS reason) t
-WHERE e.id = t.id AND e.state = 'pending';
+WHERE e.id = t.id AND e.state::text = 'pending';
 
 -- name: CountEventAttempt :one
 -- CountEventAttempt notes that an event could not be applied this time.
@@ -197,9 +204,17 @@ WITH told AS (
            -- A failure without acceptance was our own judgement.
            CASE WHEN m.accepted_at IS NOT NULL THEN m.stopped_at END AS old_failed_at,
            e.*
-    FROM messages m JOIN merged e USING (instance_id, gateway_message_id)
-    ORDER BY m.id
-    FOR NO KEY UPDATE OF m
+    FROM (
+        SELECT f.id AS message_id, g.*
+        FROM merged g
+        CROSS JOIN LATERAL (
+            SELECT x.id FROM messages x
+            WHERE x.instance_id = g.instance_id AND x.gateway_message_id = g.gateway_message_id
+            OFFSET 0 -- holds the planner to the index, as LIMIT 1 does
+        ) f
+        ORDER BY f.id
+    ) e
+    CROSS JOIN LATERAL (SELECT * FROM messages x WHERE x.id = e.message_id LIMIT 1 FOR NO KEY UPDATE OF x) m
 ), best AS (
     SELECT k.*,
            LEAST(k.old_sent_at, k.sent_at) AS best_sent_at,
@@ -257,8 +272,8 @@ WITH told AS (
     INSERT INTO early_evidence (instance_id, gateway_message_id, status, at, reason)
     SELECT t.instance_id, t.gateway_message_id, t.status, min(t.at), NULLIF(max(t.reason), '')
     FROM told t
-    WHERE NOT EXISTS (
-        SELECT 1 FROM messages m WHERE m.instance_id = t.instance_id AND m.gateway_message_id = t.gateway_message_id)
+    WHERE (SELECT m.id FROM messages m
+           WHERE m.instance_id = t.instance_id AND m.gateway_message_id = t.gateway_message_id LIMIT 1) IS NULL
     GROUP BY t.instance_id, t.gateway_message_id, t.status
     ORDER BY t.instance_id, t.gateway_message_id, t.status
     ON CONFLICT ON CONSTRAINT early_evidence_pkey DO UPDATE SET at = LEAST(early_evidence.at, excluded.at)

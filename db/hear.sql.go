@@ -38,12 +38,20 @@ WITH told AS (
            m.sent_at AS old_sent_at, m.delivered_at AS old_delivered_at, m.read_at AS old_read_at, m.played_at AS old_played_at,
            -- A failure without acceptance was our own judgement.
            CASE WHEN m.accepted_at IS NOT NULL THEN m.stopped_at END AS old_failed_at,
-           e.instance_id, e.gateway_message_id, e.accepted_at, e.failed_at, e.sent_at, e.delivered_at, e.read_at, e.played_at, e.told_sent_at, e.told_delivered_at, e.told_read_at, e.reason
-    FROM messages m JOIN merged e USING (instance_id, gateway_message_id)
-    ORDER BY m.id
-    FOR NO KEY UPDATE OF m
+           e.message_id, e.instance_id, e.gateway_message_id, e.accepted_at, e.failed_at, e.sent_at, e.delivered_at, e.read_at, e.played_at, e.told_sent_at, e.told_delivered_at, e.told_read_at, e.reason
+    FROM (
+        SELECT f.id AS message_id, g.instance_id, g.gateway_message_id, g.accepted_at, g.failed_at, g.sent_at, g.delivered_at, g.read_at, g.played_at, g.told_sent_at, g.told_delivered_at, g.told_read_at, g.reason
+        FROM merged g
+        CROSS JOIN LATERAL (
+            SELECT x.id FROM messages x
+            WHERE x.instance_id = g.instance_id AND x.gateway_message_id = g.gateway_message_id
+            OFFSET 0 -- holds the planner to the index, as LIMIT 1 does
+        ) f
+        ORDER BY f.id
+    ) e
+    CROSS JOIN LATERAL (SELECT id, seq, instance_id, chat_id, direction, status, type, text, content, sender, gateway_message_id, reply_to, priority, send_at, expires_at, metadata, idempotency_key, request_hash, attempt, max_attempts, next_attempt_at, lease_until, task_batch, error_code, error_text, history, created_at, accepted_at, sent_at, delivered_at, read_at, played_at, stopped_at, settled_at FROM messages x WHERE x.id = e.message_id LIMIT 1 FOR NO KEY UPDATE OF x) m
 ), best AS (
-    SELECT k.id, k.chat_id, k.direction, k.old_sent_at, k.old_delivered_at, k.old_read_at, k.old_played_at, k.old_failed_at, k.instance_id, k.gateway_message_id, k.accepted_at, k.failed_at, k.sent_at, k.delivered_at, k.read_at, k.played_at, k.told_sent_at, k.told_delivered_at, k.told_read_at, k.reason,
+    SELECT k.id, k.chat_id, k.direction, k.old_sent_at, k.old_delivered_at, k.old_read_at, k.old_played_at, k.old_failed_at, k.message_id, k.instance_id, k.gateway_message_id, k.accepted_at, k.failed_at, k.sent_at, k.delivered_at, k.read_at, k.played_at, k.told_sent_at, k.told_delivered_at, k.told_read_at, k.reason,
            LEAST(k.old_sent_at, k.sent_at) AS best_sent_at,
            LEAST(k.old_delivered_at, k.delivered_at) AS best_delivered_at,
            LEAST(k.old_read_at, k.read_at) AS best_read_at,
@@ -99,8 +107,8 @@ WITH told AS (
     INSERT INTO early_evidence (instance_id, gateway_message_id, status, at, reason)
     SELECT t.instance_id, t.gateway_message_id, t.status, min(t.at), NULLIF(max(t.reason), '')
     FROM told t
-    WHERE NOT EXISTS (
-        SELECT 1 FROM messages m WHERE m.instance_id = t.instance_id AND m.gateway_message_id = t.gateway_message_id)
+    WHERE (SELECT m.id FROM messages m
+           WHERE m.instance_id = t.instance_id AND m.gateway_message_id = t.gateway_message_id LIMIT 1) IS NULL
     GROUP BY t.instance_id, t.gateway_message_id, t.status
     ORDER BY t.instance_id, t.gateway_message_id, t.status
     ON CONFLICT ON CONSTRAINT early_evidence_pkey DO UPDATE SET at = LEAST(early_evidence.at, excluded.at)
@@ -206,7 +214,7 @@ const finishEvents = `-- name: FinishEvents :exec
 UPDATE gateway_events e
 SET state = t.state::event_state, reason = NULLIF(t.reason, ''), applied_at = now(), attempt = e.attempt + 1
 FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::text[]) AS state, unnest($3::text[]) AS reason) t
-WHERE e.id = t.id AND e.state = 'pending'
+WHERE e.id = t.id AND e.state::text = 'pending'
 `
 
 type FinishEventsParams struct {
@@ -215,7 +223,8 @@ type FinishEventsParams struct {
 	Reasons []string
 }
 
-// FinishEvents records what became of events.
+// FinishEvents records what became of events. The cast keeps the planner from
+// reading all that is pending instead of the events by their ids.
 func (q *Queries) FinishEvents(ctx context.Context, arg FinishEventsParams) error {
 	_, err := q.db.Exec(ctx, finishEvents, arg.Ids, arg.States, arg.Reasons)
 	return err
@@ -278,19 +287,25 @@ func (q *Queries) KnownGatewayIDs(ctx context.Context, arg KnownGatewayIDsParams
 
 const lockPendingEvents = `-- name: LockPendingEvents :many
 WITH wanted AS (
-    SELECT w.id, w.instance_id, w.chat, w.written_at FROM gateway_events w
-    WHERE w.id = ANY($1::uuid[]) AND w.state = 'pending'
+    SELECT w.id, w.instance_id, w.chat, w.written_at
+    FROM (SELECT unnest($1::uuid[]) AS id) a
+    CROSS JOIN LATERAL (SELECT id, instance_id, event, body, body_hash, state, reason, task_batch, attempt, received_at, applied_at, chat, written_at FROM gateway_events g WHERE g.id = a.id AND g.state::text = 'pending' LIMIT 1) w
 ), earlier AS (
-    SELECT p.id
+    SELECT f.id
     FROM (SELECT instance_id, chat, max(written_at) AS until FROM wanted WHERE chat IS NOT NULL GROUP BY instance_id, chat) u
-    JOIN gateway_events p ON p.instance_id = u.instance_id AND p.chat = u.chat AND p.state = 'pending' AND p.written_at <= u.until
+    CROSS JOIN LATERAL (
+        SELECT p.id FROM gateway_events p
+        WHERE p.instance_id = u.instance_id AND p.chat = u.chat AND p.state = 'pending' AND p.written_at <= u.until
+        OFFSET 0 -- holds the planner to the index, as LIMIT 1 does
+    ) f
 )
 SELECT e.id, e.instance_id, e.event, e.body, e.attempt, e.received_at, i.name AS instance, i.gateway
-FROM gateway_events e
+FROM (SELECT id FROM wanted UNION SELECT id FROM earlier ORDER BY id) a
+CROSS JOIN LATERAL (
+    SELECT id, instance_id, event, body, body_hash, state, reason, task_batch, attempt, received_at, applied_at, chat, written_at FROM gateway_events g WHERE g.id = a.id AND g.state::text = 'pending' LIMIT 1 FOR NO KEY UPDATE OF g
+) e
 JOIN instances i ON i.id = e.instance_id
-WHERE e.id IN (SELECT id FROM wanted UNION SELECT id FROM earlier) AND e.state = 'pending'
 ORDER BY e.id
-FOR NO KEY UPDATE OF e
 `
 
 type LockPendingEventsRow struct {

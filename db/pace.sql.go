@@ -30,16 +30,15 @@ WITH waiting AS (
     CROSS JOIN LATERAL (
         SELECT m.id, m.seq
         FROM messages m
-        JOIN chats c ON c.id = m.chat_id
         WHERE m.instance_id = $2 AND m.priority = p.priority AND m.settled_at IS NULL
           AND (m.status = 'queued' AND m.next_attempt_at <= now() + $3::interval OR m.status = 'scheduled' AND m.next_attempt_at <= now())
-          AND (c.slot_at IS NULL OR c.slot_at <= now() + $3::interval)
-          AND NOT EXISTS (
-              SELECT 1 FROM messages e
-              WHERE e.chat_id = m.chat_id AND e.settled_at IS NULL
-                AND (e.status = 'sending'
-                     OR e.seq < m.seq AND (e.status = 'queued' OR e.status = 'scheduled' AND e.next_attempt_at <= now()
-                                           OR e.status = 'unknown' AND e.next_attempt_at IS NOT NULL)))
+          AND COALESCE((SELECT c.slot_at FROM chats c WHERE c.id = m.chat_id), '-infinity') <= now() + $3::interval
+          AND (SELECT e.id FROM messages e
+               WHERE e.chat_id = m.chat_id AND e.settled_at IS NULL
+                 AND (e.status = 'sending'
+                      OR e.seq < m.seq AND (e.status = 'queued' OR e.status = 'scheduled' AND e.next_attempt_at <= now()
+                                            OR e.status = 'unknown' AND e.next_attempt_at IS NOT NULL))
+               ORDER BY e.seq LIMIT 1) IS NULL
         ORDER BY m.seq
         LIMIT $4
     ) h
@@ -49,12 +48,14 @@ WITH waiting AS (
     ORDER BY d.arrival
     LIMIT $4
 ), locked AS (
-    SELECT m.id, m.attempt
-    FROM messages m
-    JOIN drawn d ON d.id = m.id
-    WHERE m.status IN ('queued', 'scheduled')
-    ORDER BY m.id
-    FOR NO KEY UPDATE OF m SKIP LOCKED
+    SELECT k.id, k.attempt
+    FROM drawn d
+    CROSS JOIN LATERAL (
+        SELECT m.id, m.attempt FROM messages m
+        WHERE m.id = d.id AND m.status IN ('queued', 'scheduled')
+        LIMIT 1
+        FOR NO KEY UPDATE OF m SKIP LOCKED
+    ) k
 )
 UPDATE messages m
 SET status = 'sending',

@@ -15,6 +15,24 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
+// settings of every session, unless the URL has others.
+//
+//nolint:gochecknoglobals // a constant in all but syntax
+var settings = map[string]string{
+	"application_name": "msgorch",
+	// A statement that takes longer than this is a fault, not a slow day.
+	"statement_timeout": "30000",
+	// Nothing of ours holds a lock for long; a caller's own transaction may, and
+	// must not hold up what has nothing to do with it.
+	"lock_timeout": "3000",
+	// A prepared statement keeps the plan that it got when its tables were nearly
+	// empty, and would read all of them a minute later. Every statement of ours has
+	// an index to go by.
+	"enable_seqscan": "off",
+	// Compiling takes longer than any statement of ours runs.
+	"jit": "off",
+}
+
 // Open returns a pool of connections. It does not wait for PostgreSQL: a pool
 // whose server is away fails each query and recovers by itself. size is the
 // largest number of connections; 0 leaves it to the URL (pool_max_conns) or
@@ -28,17 +46,10 @@ func Open(ctx context.Context, databaseURL string, size int32) (*pgxpool.Pool, e
 		cfg.MaxConns = size
 	}
 	cfg.ConnConfig.ConnectTimeout = 5 * time.Second
-	if cfg.ConnConfig.RuntimeParams["application_name"] == "" {
-		cfg.ConnConfig.RuntimeParams["application_name"] = "msgorch"
-	}
-	// A statement that takes longer than this is a fault, not a slow day.
-	if cfg.ConnConfig.RuntimeParams["statement_timeout"] == "" {
-		cfg.ConnConfig.RuntimeParams["statement_timeout"] = "30000"
-	}
-	// Nothing of ours holds a lock for long; a caller's own transaction may, and
-	// must not hold up what has nothing to do with it.
-	if cfg.ConnConfig.RuntimeParams["lock_timeout"] == "" {
-		cfg.ConnConfig.RuntimeParams["lock_timeout"] = "3000"
+	for name, value := range settings {
+		if cfg.ConnConfig.RuntimeParams[name] == "" {
+			cfg.ConnConfig.RuntimeParams[name] = value
+		}
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {

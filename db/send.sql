@@ -8,10 +8,15 @@
 -- way. The row lock waits on purpose: SKIP LOCKED could hand out nothing to the
 -- only one who asks. Heads are locked in one order, so that two of these never
 -- deadlock. Timers may fire a little early: hence the second of tolerance.
+-- Each LATERAL … LIMIT 1 is a look at one row by an index, and stays one, whatever
+-- the planner thought of the tables when they were empty.
 -- asked_id tells which of the given messages led to the head; started_at and
 -- lost_at and doubt_code are about the attempt in doubt.
 WITH lanes AS (
-    SELECT chat_id, min(id::text)::uuid AS asked_id FROM messages WHERE id = ANY(@ids::uuid[]) GROUP BY chat_id
+    SELECT q.chat_id, min(a.id::text)::uuid AS asked_id
+    FROM (SELECT unnest(@ids::uuid[]) AS id) a
+    CROSS JOIN LATERAL (SELECT m.chat_id FROM messages m WHERE m.id = a.id LIMIT 1) q
+    GROUP BY q.chat_id
 ), heads AS (
     SELECT h.id, l.asked_id
     FROM lanes l CROSS JOIN LATERAL (
@@ -26,20 +31,23 @@ WITH lanes AS (
     WHERE h.status <> 'sending' AND h.next_attempt_at <= now() + interval '1 second'
       AND (h.lease_until IS NULL OR h.lease_until < now())
       -- One that was accepted before, and committed after, must not pass it.
-      AND NOT EXISTS (
-          SELECT 1 FROM messages s
-          WHERE s.chat_id = l.chat_id AND s.settled_at IS NULL AND s.status = 'sending')
+      AND (SELECT s.id FROM messages s
+           WHERE s.chat_id = l.chat_id AND s.settled_at IS NULL AND s.status = 'sending'
+           ORDER BY s.seq LIMIT 1) IS NULL
 ), locked AS (
-    SELECT m.id, m.attempt, h.asked_id
-    FROM messages m
-    JOIN heads h ON h.id = m.id
-    JOIN instances i ON i.id = m.instance_id
-    WHERE m.status IN ('queued', 'scheduled', 'unknown') AND i.paused_at IS NULL
-      AND (NOT i.paced OR m.status = 'unknown')
-      AND (i.blocked_until IS NULL OR i.blocked_until <= now() OR m.status = 'unknown' AND i.failures = 0)
-      AND (m.lease_until IS NULL OR m.lease_until < now())
-    ORDER BY m.id
-    FOR NO KEY UPDATE OF m
+    SELECT k.id, k.attempt, h.asked_id
+    FROM (SELECT id, asked_id FROM heads ORDER BY id) h
+    CROSS JOIN LATERAL (
+        SELECT m.id, m.attempt
+        FROM messages m
+        JOIN instances i ON i.id = m.instance_id
+        WHERE m.id = h.id AND m.status IN ('queued', 'scheduled', 'unknown') AND i.paused_at IS NULL
+          AND (NOT i.paced OR m.status = 'unknown')
+          AND (i.blocked_until IS NULL OR i.blocked_until <= now() OR m.status = 'unknown' AND i.failures = 0)
+          AND (m.lease_until IS NULL OR m.lease_until < now())
+        LIMIT 1
+        FOR NO KEY UPDATE OF m
+    ) k
 )
 UPDATE messages m
 SET status = CASE WHEN m.status = 'unknown' THEN m.status ELSE 'sending' END,
@@ -62,11 +70,14 @@ RETURNING k.asked_id, m.id, m.status, m.attempt, m.max_attempts, m.type, m.text,
 -- one has been taken for lost, and is in doubt; or its outcome is being recorded
 -- just now. It waits for no row, so that it never deadlocks with that.
 WITH held AS (
-    SELECT m.id
-    FROM messages m
-    JOIN (SELECT unnest(@ids::uuid[]) AS id, unnest(@attempts::integer[]) AS attempt) t ON t.id = m.id AND t.attempt = m.attempt
-    WHERE m.lease_until IS NOT NULL AND m.status IN ('sending', 'unknown')
-    FOR NO KEY UPDATE OF m SKIP LOCKED
+    SELECT k.id
+    FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@attempts::integer[]) AS attempt) t
+    CROSS JOIN LATERAL (
+        SELECT m.id FROM messages m
+        WHERE m.id = t.id AND m.attempt = t.attempt AND m.lease_until IS NOT NULL AND m.status IN ('sending', 'unknown')
+        LIMIT 1
+        FOR NO KEY UPDATE OF m SKIP LOCKED
+    ) k
 )
 UPDATE messages m
 SET lease_until = now() + @lease::interval
@@ -99,12 +110,14 @@ WITH told AS (
            unnest(@started_ats::timestamptz[]) AS started_at,
            unnest(@durations::integer[]) AS duration_ms
 ), locked AS (
-    SELECT m.id
-    FROM messages m
-    JOIN told t ON t.id = m.id AND t.attempt = m.attempt
-    WHERE m.status IN ('sending', 'unknown')
-    ORDER BY m.id
-    FOR NO KEY UPDATE OF m
+    SELECT k.id
+    FROM (SELECT id, attempt FROM told ORDER BY id) t
+    CROSS JOIN LATERAL (
+        SELECT m.id FROM messages m
+        WHERE m.id = t.id AND m.attempt = t.attempt AND m.status IN ('sending', 'unknown')
+        LIMIT 1
+        FOR NO KEY UPDATE OF m
+    ) k
 ), done AS (
     UPDATE messages m
     SET status = t.status,
@@ -155,10 +168,12 @@ UPDATE instances SET paused_at = now(), pause_reason = @reason::text, probe_at =
 WHERE id = @id AND paused_at IS NULL;
 
 -- name: BlockInstance :one
--- BlockInstance stops sending for an instance for a while: for as long as its
--- gateway asked (wait_ms), or, when that is zero, for longer each time in a row,
--- from a second to a minute, with jitter. Several messages that fail together
--- count as one failure, and being asked to wait is none: a gateway that asks is
+-- BlockInstance stops sending for an instance: for as long as its gateway asked
+-- (wait_ms), or, when that is zero, until one message alone was accepted. That
+-- one is tried at once, because most failures are passing, and after each that
+-- fails too the next waits longer, from a second to a minute, with jitter.
+-- Messages that were on their way when the first failed count for nothing
+-- (probe is false), and neither does being asked to wait: a gateway that asks is
 -- there, and may be asked about messages in doubt. One that asks to slow down
 -- has the instance's rate halved for a minute, and halved again when it asks
 -- again (see internal/outbound/limit.go). It answers how long the instance is
@@ -167,16 +182,16 @@ UPDATE instances i
 SET slowed_until = CASE WHEN a.slow AND (i.blocked_until IS NULL OR i.blocked_until <= now())
         THEN LEAST(GREATEST(i.slowed_until, now()) + a.slow_step, now() + 3 * a.slow_step) ELSE i.slowed_until END,
     slot_at = NULL,
-    failures = CASE WHEN a.wait_ms > 0 OR i.blocked_until > now() THEN i.failures ELSE i.failures + 1 END,
+    failures = CASE WHEN a.wait_ms > 0 OR i.failures > 0 AND NOT a.probe THEN i.failures ELSE i.failures + 1 END,
     block_reason = a.reason,
     blocked_until = CASE
         WHEN a.wait_ms > 0 THEN GREATEST(i.blocked_until, now() + a.wait_ms * interval '1 millisecond')
-        WHEN i.blocked_until > now() THEN i.blocked_until
-        ELSE now() + LEAST(2 ^ LEAST(i.failures, 6), 60) * (0.75 + random() / 2) * interval '1 second' END,
+        WHEN i.failures = 0 OR NOT a.probe THEN i.blocked_until
+        ELSE now() + LEAST(2 ^ LEAST(i.failures - 1, 6), 60) * (0.75 + random() / 2) * interval '1 second' END,
     updated_at = now()
-FROM (SELECT @id::bigint AS id, @reason::text AS reason, @wait_ms::bigint AS wait_ms, @slow::boolean AS slow, @slow_step::interval AS slow_step) a
+FROM (SELECT @id::bigint AS id, @reason::text AS reason, @wait_ms::bigint AS wait_ms, @probe::boolean AS probe, @slow::boolean AS slow, @slow_step::interval AS slow_step) a
 WHERE i.id = a.id
-RETURNING (EXTRACT(epoch FROM i.blocked_until - now()) * 1000)::bigint AS wait_ms;
+RETURNING COALESCE(EXTRACT(epoch FROM i.blocked_until - now()) * 1000, 0)::bigint AS wait_ms;
 
 -- name: UnblockInstance :exec
 -- UnblockInstance notes that an instance sends again.
@@ -245,7 +260,11 @@ LIMIT 1;
 -- name: NextInLanes :many
 -- NextInLanes lists the queued heads of the chats of the given messages, for
 -- a worker that must stop and hand them to another.
-SELECT h.* FROM (SELECT DISTINCT chat_id FROM messages WHERE id = ANY(@ids::uuid[])) l
+SELECT h.* FROM (
+    SELECT DISTINCT q.chat_id
+    FROM (SELECT unnest(@ids::uuid[]) AS id) a
+    CROSS JOIN LATERAL (SELECT m.chat_id FROM messages m WHERE m.id = a.id LIMIT 1) q
+) l
 CROSS JOIN LATERAL (
     SELECT m.id, m.status, m.attempt, m.next_attempt_at::timestamptz AS next_attempt_at, m.priority,
            i.name AS instance, c.jid AS chat, m.text
@@ -303,8 +322,21 @@ LIMIT 1;
 -- name: BumpChats :exec
 -- BumpChats brings the chats of messages up to date that a caller stored in a
 -- transaction of its own, which must not hold their rows.
+WITH newest AS (
+    SELECT q.chat_id, max(q.created_at) AS at
+    FROM (SELECT unnest(@ids::uuid[]) AS id) a
+    CROSS JOIN LATERAL (SELECT m.chat_id, m.created_at FROM messages m WHERE m.id = a.id LIMIT 1) q
+    GROUP BY q.chat_id
+), free AS (
+    SELECT k.id, n.at
+    FROM newest n
+    CROSS JOIN LATERAL (
+        SELECT o.id FROM chats o WHERE o.id = n.chat_id AND o.last_message_at < n.at
+        LIMIT 1
+        FOR NO KEY UPDATE SKIP LOCKED
+    ) k
+)
 UPDATE chats c
-SET last_message_at = GREATEST(c.last_message_at, n.at), unread = 0
-FROM (SELECT chat_id, max(created_at) AS at FROM messages WHERE id = ANY(@ids::uuid[]) GROUP BY chat_id) n
-WHERE c.id = n.chat_id AND c.last_message_at < n.at
-  AND c.id IN (SELECT o.id FROM chats o WHERE o.id = n.chat_id FOR NO KEY UPDATE SKIP LOCKED);
+SET last_message_at = GREATEST(c.last_message_at, f.at), unread = 0
+FROM free f
+WHERE c.id = f.id;

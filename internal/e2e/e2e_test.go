@@ -23,7 +23,7 @@ func TestAConversation(t *testing.T) {
 	s := start(t, options{})
 	s.instance("sales")
 	f := sandbox.DefaultFaults()
-	f.ReadDelayMS = []int{1500, 1600} // so that the machine's other work puts no report before the other
+	f.AckDelayMS, f.ReadDelayMS = []int{1000, 1100}, []int{2500, 2600} // so that the machine's other work puts no report before the other
 	if err := s.gateway.SetFaults(f); err != nil {
 		t.Fatal(err)
 	}

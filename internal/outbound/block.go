@@ -18,7 +18,7 @@ func (s *Service) block(ctx context.Context, h head, a gateway.Answer) time.Dura
 	defer cancel()
 	ms, err := db.New(s.c.Pool).BlockInstance(ctx, db.BlockInstanceParams{
 		ID: h.InstanceID, Reason: a.Code + ": " + a.Reason, WaitMs: a.RetryAfter.Milliseconds(),
-		Slow: a.Slow, SlowStep: slowStep,
+		Probe: h.Failures > 0, Slow: a.Slow, SlowStep: slowStep,
 	})
 	wait := time.Duration(ms) * time.Millisecond
 	if err != nil { // this message waits all the same
