@@ -42,6 +42,13 @@ chaos: ## kill anything at random under load, and prove that nothing was lost (S
 pace: ## the promises about time: a minute's rate, two minutes without a gateway, a hot neighbour (takes 10 minutes)
 	@exec $(THROWAWAY) env PACE=1 go test -count=1 -v -timeout 20m -run '^TestPace' ./internal/e2e
 
+# Servers that keep what they are told, as in life, and count statements.
+.PHONY: bench
+bench: build ## how fast this machine is, beside raw asynq and River (ONLY="api river", BENCH="--rounds 1")
+	@cd internal/bench/peers && CGO_ENABLED=0 go build -o $(CURDIR)/$(BIN)/ .
+	@export SERVICES_POSTGRES='-c shared_preload_libraries=pg_stat_statements'; \
+		scripts/services run .run/bench -- bash -c 'REDIS_URL=$${REDIS_URL%/*}/63 $(BIN)/msgorch bench run --peers $(CURDIR)/$(BIN)/peers $(foreach name,$(ONLY),--only $(name)) $(BENCH)'
+
 .PHONY: build
 build: ## static binaries in bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN)/ ./cmd/...

@@ -41,6 +41,7 @@ func (a *app) root() *cli.Command {
 			a.tail(),
 			a.sandbox(),
 			a.doctor(),
+			a.bench(),
 		},
 		Flags:          []cli.Flag{a.formatFlag()},
 		Writer:         a.stdout,

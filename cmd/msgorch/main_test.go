@@ -119,7 +119,7 @@ func TestWrongUsageIsOneLineAndStatus2(t *testing.T) {
 
 func TestHelpNamesEveryVerbAndEveryVerbExplainsItself(t *testing.T) {
 	t.Parallel()
-	verbs := []string{"up", "migrate", "keys", "instances", "send", "messages", "tail", "sandbox", "doctor"}
+	verbs := []string{"up", "migrate", "keys", "instances", "send", "messages", "tail", "sandbox", "doctor", "bench"}
 	help := environment{}.run(t).want(t, exitOK).stdout
 	for _, verb := range verbs {
 		if !strings.Contains(help, "\n   "+verb+" ") {

@@ -1,0 +1,128 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+func ms(nanoseconds int64) string {
+	return fmt.Sprintf("%.1f ms", float64(nanoseconds)/float64(time.Millisecond))
+}
+
+// report prints what the rounds showed.
+func (o Options) report(contenders []contender, runs map[string][]measured) {
+	base := 0.0
+	if r := runs["asynq"]; r != nil {
+		base = middle(r).rate(o.Messages)
+	}
+	o.say("\n| %d messages, %d chats, %d callers; median of %d rounds | messages/s | of raw asynq | least to most | accepted p50 | p99 |\n|---|---|---|---|---|---|\n",
+		o.Messages, o.Chats, o.Callers, o.Rounds)
+	for _, c := range contenders {
+		m, rates := middle(runs[c.name]), []float64{}
+		for _, r := range runs[c.name] {
+			rates = append(rates, r.rate(o.Messages))
+		}
+		ratio := "–"
+		if base > 0 && c.kind == KindSend {
+			ratio = fmt.Sprintf("%.2f", m.rate(o.Messages)/base)
+		}
+		o.say("| %s | %.0f | %s | %.0f – %.0f | %s | %s |\n", c.label, m.rate(o.Messages), ratio,
+			slices.Min(rates), slices.Max(rates), ms(m.answered.P50), ms(m.answered.P99))
+	}
+	o.say("\n| for each message | CPU in all | API | worker | PostgreSQL | Redis | SQL statements | Redis commands | WAL | allocations API, worker | peak memory API, worker |\n|---|---|---|---|---|---|---|---|---|---|---|\n")
+	for _, c := range contenders {
+		m := middle(runs[c.name])
+		u := m.used
+		each := func(t time.Duration) string {
+			return fmt.Sprintf("%.0f µs", float64(t.Microseconds())/float64(o.Messages))
+		}
+		count := func(n int64) string { return fmt.Sprintf("%.2f", float64(n)/float64(o.Messages)) }
+		statements := "–"
+		if u.statements >= 0 {
+			statements = count(u.statements)
+		}
+		total := u.cpu["api"] + u.cpu["worker"] + u.cpu["postgres"] + u.cpu["redis"]
+		o.say("| %s | %s | %s | %s | %s | %s | %s | %s | %.0f B | %.0f, %.0f | %d MiB, %d MiB |\n", c.label, each(total),
+			each(u.cpu["api"]), each(u.cpu["worker"]), each(u.cpu["postgres"]), each(u.cpu["redis"]), statements, count(u.commands),
+			float64(u.wal)/float64(o.Messages), float64(u.allocs["api"])/float64(o.Messages), float64(u.allocs["worker"])/float64(o.Messages),
+			m.peak["api"]>>20, m.peak["worker"]>>20)
+	}
+	for _, c := range contenders {
+		if m := middle(runs[c.name]); c.ours && len(m.slowest) > 0 {
+			o.say("\n| %s: SQL | calls | messages a call | time a call | time a message |\n|---|---|---|---|---|\n", c.label)
+			for _, s := range m.slowest {
+				o.say("| %s | %d | %.1f | %s | %.0f µs |\n", s.name, s.calls, float64(o.Messages)/float64(s.calls),
+					ms(s.time.Nanoseconds()/s.calls), float64(s.time.Microseconds())/float64(o.Messages))
+			}
+		}
+	}
+	o.say("\n")
+}
+
+// latencies measures how long one message takes while others come at an even
+// rate, whoever still waits.
+func (s *servers) latencies(ctx context.Context, most float64) error {
+	c := contender{}
+	for _, c = range s.contenders() {
+		if c.name == "api" {
+			break
+		}
+	}
+	s.say("| MsgOrch by API at an even rate | accepted p50 | p99 | at the gateway p50 | p99 |\n|---|---|---|---|---|\n")
+	for _, r := range []struct {
+		what    string
+		rate    float64
+		seconds int
+	}{
+		{"idle: 50/s", 50, 20},
+		{"a quarter of the most", most / 4, 10},
+		{"half of the most", most / 2, 10},
+		{"three quarters", most * 3 / 4, 10},
+	} {
+		if err := s.latency(ctx, c, r.what, int(r.rate), r.seconds); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *servers) latency(ctx context.Context, c contender, what string, rate, seconds int) error {
+	messages := rate * seconds
+	st, err := s.setUp(ctx, c, warmUp+messages)
+	if err != nil {
+		return err
+	}
+	defer st.tearDown()
+	if _, err := st.load(ctx, warmUp, 0); err != nil {
+		return err
+	}
+	if err := st.finish(ctx); err != nil {
+		return err
+	}
+	a, err := st.load(ctx, messages, rate)
+	if err != nil {
+		return err
+	}
+	if err := st.finish(ctx); err != nil {
+		return err
+	}
+	seen, err := st.arrivals(ctx, true)
+	if err != nil {
+		return err
+	}
+	var took []int64
+	for i, asked := range a.Asked {
+		if asked > 0 {
+			took = append(took, seen.At[warmUp+i]-asked)
+		}
+	}
+	slices.Sort(took)
+	if !strings.Contains(what, "/s") {
+		what = fmt.Sprintf("%s: %d/s", what, rate)
+	}
+	s.say("| %s | %s | %s | %s | %s |\n", what, ms(a.P50), ms(a.P99), ms(took[len(took)/2]), ms(took[len(took)*99/100]))
+	return nil
+}
