@@ -34,7 +34,7 @@ var (
 
 // How callers who wait at the same time share a commit.
 const (
-	acceptWidth   = 2   // one batch travels while another is gathered
+	acceptWidth   = 4   // one batch travels while another is gathered; more when one must wait for a lock
 	acceptMax     = 500 // messages; keeps a task and a transaction small
 	acceptTimeout = 10 * time.Second
 	queueWait     = time.Second // how long Send waits for Redis
@@ -54,10 +54,13 @@ type Outbox struct {
 	// OnUnqueued, if set before first use, is told when Redis did not take a
 	// task. Nothing is lost: the relay of any worker queues it later.
 	OnUnqueued func(error)
+	// OnQueued, if set before first use, is told when Redis took a task.
+	OnQueued func()
 
 	pool    *pgxpool.Pool
 	queue   *queue.Queue
-	accepts *coalesce.Group[tasks.SendMessage, accepted]
+	accepts *coalesce.Group[tasks.SendMessage, accepted] // stored, then queued
+	stores  *coalesce.Group[tasks.SendMessage, accepted] // only stored
 }
 
 // accepted is a receipt whose task may still be on the way to Redis.
@@ -72,15 +75,22 @@ type accepted struct {
 func New(pool *pgxpool.Pool, client *asynq.Client) *Outbox {
 	o := &Outbox{pool: pool}
 	o.queue = queue.New(client, func(err error) {
-		if o.OnUnqueued != nil {
+		switch {
+		case err == nil && o.OnQueued != nil:
+			o.OnQueued()
+		case err != nil && o.OnUnqueued != nil:
 			o.OnUnqueued(err)
 		}
 	})
-	o.accepts = coalesce.New(coalesce.Options{
+	shared := coalesce.Options{
 		Width: acceptWidth, Max: acceptMax, Timeout: acceptTimeout,
 		// A lock that one caller's chat or key waits for is no matter of the others.
 		Split: func(err error) bool { return !db.Away(err) || db.Blocked(err) },
-	}, o.acceptBatch)
+	}
+	o.accepts = coalesce.New(shared, o.acceptBatch)
+	o.stores = coalesce.New(shared, func(ctx context.Context, batch []tasks.SendMessage) ([]accepted, error) {
+		return store(ctx, db.New(pool), uuid.Nil, batch)
+	})
 	return o
 }
 
@@ -140,11 +150,11 @@ func (o *Outbox) Store(ctx context.Context, m tasks.SendMessage) (Receipt, error
 	if err := invalid(m.Validate()); err != nil {
 		return Receipt{}, err
 	}
-	a, err := store(ctx, db.New(o.pool), uuid.Nil, []tasks.SendMessage{m})
+	a, err := o.stores.Do(ctx, m)
 	if err != nil {
 		return Receipt{}, away(err)
 	}
-	return a[0].receipt, a[0].err
+	return a.receipt, a.err
 }
 
 func (o *Outbox) accept(ctx context.Context, m tasks.SendMessage) (accepted, error) {

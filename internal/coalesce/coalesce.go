@@ -15,13 +15,18 @@ type Work[In, Out any] func(ctx context.Context, batch []In) ([]Out, error)
 
 // Options says how callers share. All fields are required but Split.
 type Options struct {
-	Width   int           // batches under way at a time
+	Width   int           // batches under way at a time; a further one begins only when the last is late
 	Max     int           // items in a batch
 	Timeout time.Duration // of one batch; it does not end with any one caller
 	// Split tells whether a failed batch may be one item's fault. If so, each
 	// item is tried alone, and no bad item fails its neighbours. Nil: never.
 	Split func(error) bool
 }
+
+// late is after how long a batch is not waited for any longer. Until then it is
+// better to gather: one large batch costs less than two small ones, but a lock
+// that one batch waits for must not hold up everybody.
+const late = 50 * time.Millisecond
 
 // Group shares the work of callers. Make one with New; it is safe for
 // concurrent use, and holds no goroutine while nobody waits.
@@ -31,6 +36,7 @@ type Group[In, Out any] struct {
 
 	mu      sync.Mutex
 	running int
+	fresh   int // of those running, which are not late
 	waiting []call[In, Out]
 }
 
@@ -55,14 +61,8 @@ func (g *Group[In, Out]) Do(ctx context.Context, in In) (Out, error) {
 	c := call[In, Out]{in: in, done: make(chan result[Out], 1)}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, c)
-	lead := g.running < g.o.Width
-	if lead {
-		g.running++
-	}
+	g.lead(ctx)
 	g.mu.Unlock()
-	if lead {
-		go g.drain(context.WithoutCancel(ctx))
-	}
 	select {
 	case r := <-c.done:
 		return r.out, r.err
@@ -72,12 +72,31 @@ func (g *Group[In, Out]) Do(ctx context.Context, in In) (Out, error) {
 	}
 }
 
-// drain works on batches until nobody waits.
+// lead starts a goroutine for those who wait, if there should be one more. The
+// caller holds the lock.
+func (g *Group[In, Out]) lead(ctx context.Context) {
+	if len(g.waiting) > 0 && g.fresh == 0 && g.running < g.o.Width {
+		g.running++
+		g.fresh++
+		go g.drain(context.WithoutCancel(ctx))
+	}
+}
+
+// drain works on batches until nobody waits, or until another has begun to
+// because one was late.
 func (g *Group[In, Out]) drain(ctx context.Context) {
+	isLate := false
 	for {
 		g.mu.Lock()
-		if len(g.waiting) == 0 {
+		if isLate && g.fresh == 0 {
+			isLate = false
+			g.fresh++
+		}
+		if len(g.waiting) == 0 || isLate {
 			g.running--
+			if !isLate {
+				g.fresh--
+			}
 			g.mu.Unlock()
 			return
 		}
@@ -87,8 +106,21 @@ func (g *Group[In, Out]) drain(ctx context.Context) {
 			g.waiting = nil // let the array go
 		}
 		g.mu.Unlock()
-		g.serve(ctx, batch)
+		isLate = g.watch(ctx, func() { g.serve(ctx, batch) })
 	}
+}
+
+// watch runs work and reports whether it was late. As soon as it is, those who
+// wait meanwhile are served by another.
+func (g *Group[In, Out]) watch(ctx context.Context, work func()) bool {
+	timer := time.AfterFunc(late, func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.fresh--
+		g.lead(ctx)
+	})
+	work()
+	return !timer.Stop()
 }
 
 // serve works on one batch and tells each caller its answer.

@@ -80,6 +80,57 @@ func TestWhoeverWaitsGoesInTheNextBatch(t *testing.T) {
 	}
 }
 
+// A lock that a batch waits for is no matter of those who come meanwhile.
+func TestABatchThatIsLateHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	stuck, release := make(chan struct{}), make(chan struct{})
+	g := coalesce.New(options(2, 10), func(_ context.Context, batch []int) ([]int, error) {
+		if batch[0] == 0 {
+			close(stuck)
+			<-release
+		}
+		return batch, nil
+	})
+	var first sync.WaitGroup
+	first.Go(func() { _, _ = g.Do(t.Context(), 0) })
+	<-stuck
+	for i := 1; i < 5; i++ {
+		if got, err := g.Do(t.Context(), i); got != i || err != nil {
+			t.Errorf("Do(%d) = %d, %v", i, got, err)
+		}
+	}
+	close(release)
+	first.Wait()
+	if got, err := g.Do(t.Context(), 7); got != 7 || err != nil {
+		t.Errorf("Do(7) = %d, %v after the late one ended", got, err)
+	}
+}
+
+// Whatever is late and whoever comes when, each is served once.
+func TestEverybodyIsServedOnceHoweverLateBatchesAre(t *testing.T) {
+	t.Parallel()
+	var served atomic.Int64
+	g := coalesce.New(options(3, 4), func(_ context.Context, batch []int) ([]int, error) {
+		if batch[0]%3 == 0 {
+			<-time.After(60 * time.Millisecond) // later than a batch may be
+		}
+		served.Add(int64(len(batch)))
+		return batch, nil
+	})
+	var callers sync.WaitGroup
+	for i := range 200 {
+		callers.Go(func() {
+			if got, err := g.Do(t.Context(), i); got != i || err != nil {
+				t.Errorf("Do(%d) = %d, %v", i, got, err)
+			}
+		})
+	}
+	callers.Wait()
+	if served.Load() != 200 {
+		t.Errorf("served %d times, want 200", served.Load())
+	}
+}
+
 func TestOneBadItemDoesNotFailItsNeighbours(t *testing.T) {
 	t.Parallel()
 	hold := make(chan struct{})

@@ -25,7 +25,7 @@ import (
 
 // How webhooks that wait at the same time share a commit.
 const (
-	storeWidth   = 2
+	storeWidth   = 4
 	storeMax     = 200
 	storeTimeout = 10 * time.Second
 	// settling is how long a message waits to be applied, so that one which was
@@ -36,12 +36,13 @@ const (
 	largeBody = 64 << 10
 )
 
-// Config is what a Service needs. All fields are required.
+// Config is what a Service needs. All fields are required but OnQueued.
 type Config struct {
 	Pool     *pgxpool.Pool
 	Client   *asynq.Client
 	Decoders map[string]gateway.Decoder // by the instance's gateway
 	Log      *slog.Logger
+	OnQueued func() // told when Redis took a task; nil: nobody is
 }
 
 // Service stores and applies events. It is safe for concurrent use.
@@ -81,7 +82,11 @@ type event struct {
 func New(c Config) *Service {
 	s := &Service{c: c}
 	s.queue = queue.New(c.Client, func(err error) {
-		c.Log.LogAttrs(context.Background(), slog.LevelWarn, "event.unqueued", slog.Any("error", err))
+		if err != nil {
+			c.Log.LogAttrs(context.Background(), slog.LevelWarn, "event.unqueued", slog.Any("error", err))
+		} else if c.OnQueued != nil {
+			c.OnQueued()
+		}
 	})
 	s.stores = coalesce.New(coalesce.Options{
 		Width: storeWidth, Max: storeMax, Timeout: storeTimeout,

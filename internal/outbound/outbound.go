@@ -89,7 +89,7 @@ type head = db.ClaimHeadsRow
 func New(c Config) *Service {
 	s := &Service{c: c, lines: map[string]*line{}, watched: make(chan struct{}, c.Watched)}
 	s.leases.held = map[uuid.UUID]lease{}
-	shared := coalesce.Options{Width: 2, Max: 200, Timeout: recordTimeout}
+	shared := coalesce.Options{Width: 4, Max: 200, Timeout: recordTimeout}
 	s.claims = coalesce.New(shared, s.claimBatch)
 	shared.Split = func(err error) bool { return !db.Away(err) }
 	s.settles = coalesce.New(shared, s.settleBatch)

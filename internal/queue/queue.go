@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/msgorch/msgorch/tasks"
 )
@@ -20,24 +21,32 @@ const (
 	timeout = 5 * time.Second // for one commit's tasks
 )
 
+// Bell is the Redis channel on which workers hear that there is work.
+const Bell = "msgorch:work"
+
+// Ring tells the workers that there is work. They would notice by themselves, a
+// little later; so an error is nothing to act on.
+func Ring(ctx context.Context, client redis.UniversalClient) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	defer cancel()
+	_ = client.Publish(ctx, Bell, "").Err()
+}
+
 // ErrBusy means that too many tasks were on the way to Redis already.
 var ErrBusy = errors.New("too many tasks are waiting for Redis")
 
 // Queue pushes tasks. It is safe for concurrent use. Make one with New.
 type Queue struct {
 	client  *asynq.Client
-	onError func(error)
+	onPush  func(error)
 	slots   chan struct{}
 	pushing sync.WaitGroup
 }
 
-// New returns a Queue on the caller's client. onError hears of every push that
-// Redis did not take; nil ignores them.
-func New(client *asynq.Client, onError func(error)) *Queue {
-	if onError == nil {
-		onError = func(error) {}
-	}
-	return &Queue{client: client, onError: onError, slots: make(chan struct{}, width)}
+// New returns a Queue on the caller's client. onPush hears of every push: nil, or
+// why Redis did not take it all.
+func New(client *asynq.Client, onPush func(error)) *Queue {
+	return &Queue{client: client, onPush: onPush, slots: make(chan struct{}, width)}
 }
 
 // Push starts telling Redis of work. The channel it returns is closed when
@@ -48,18 +57,20 @@ func (q *Queue) Push(ctx context.Context, work []tasks.Payload) <-chan struct{} 
 	case q.slots <- struct{}{}:
 	default:
 		close(done)
-		q.onError(ErrBusy)
+		q.onPush(ErrBusy)
 		return done
 	}
 	q.pushing.Go(func() {
 		defer func() { <-q.slots; close(done) }()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 		defer cancel()
+		var failed error
 		for _, p := range work {
 			if err := tasks.Enqueue(ctx, q.client, p); err != nil && !errors.Is(err, tasks.ErrDuplicate) {
-				q.onError(err)
+				failed = err // one is as good as another: Redis is away
 			}
 		}
+		q.onPush(failed)
 	})
 	return done
 }

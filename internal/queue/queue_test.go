@@ -27,7 +27,11 @@ func event(id string) tasks.Payload { return tasks.GatewayEvent{ID: id} }
 func TestPushTellsRedisOfAllWork(t *testing.T) {
 	t.Parallel()
 	url := testenv.Redis(t)
-	q := queue.New(testenv.Client(t, url), func(err error) { t.Error(err) })
+	q := queue.New(testenv.Client(t, url), func(err error) {
+		if err != nil {
+			t.Error(err)
+		}
+	})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := q.Push(ctx, []tasks.Payload{event("a"), event("b"), event("a")}) // a repeat is no failure
 	cancel()                                                                 // the caller does not wait for it
@@ -48,7 +52,11 @@ func TestAFailedPushIsReportedAndTheRestIsTried(t *testing.T) {
 	t.Parallel()
 	url := testenv.Redis(t)
 	var errs []error
-	q := queue.New(testenv.Client(t, url), func(err error) { errs = append(errs, err) })
+	q := queue.New(testenv.Client(t, url), func(err error) {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	})
 	<-q.Push(t.Context(), []tasks.Payload{tasks.GatewayEvent{}, event("b")})
 	if len(errs) != 1 || !errors.Is(errs[0], tasks.ErrInvalid) {
 		t.Errorf("errors = %v, want one ErrInvalid", errs)
