@@ -5,6 +5,10 @@
 -- idempotency key in an earlier message. Empty text and the zero time mean
 -- null.
 --
+-- Here and elsewhere "instance_id + 0" hides the column from every index but the
+-- one that is meant, which finds the row by the rest: on a small table the planner
+-- may take another for as good, and a prepared statement keeps that plan.
+--
 -- Nobody waits for a chat: one that another transaction holds is brought up to
 -- date by that one. Without bump no chat is held either, for a transaction that
 -- may stay open. Only a chat that another transaction is just making must be
@@ -32,7 +36,7 @@ WITH asked AS (
     SELECT k.* FROM known k
     WHERE NOT EXISTS (
         SELECT 1 FROM messages m
-        WHERE m.instance_id = k.instance_id AND m.idempotency_key = NULLIF(k.idempotency_key, '')
+        WHERE m.instance_id + 0 = k.instance_id AND m.idempotency_key = NULLIF(k.idempotency_key, '')
     )
 ), old_lanes AS (
     SELECT c.id, c.instance_id, c.jid
@@ -85,7 +89,7 @@ SELECT sqlc.embed(m), i.name AS instance, c.jid AS chat
 FROM messages m
 JOIN instances i ON i.id = m.instance_id
 JOIN chats c ON c.id = m.chat_id
-WHERE i.name = @instance AND m.idempotency_key = @idempotency_key::text;
+WHERE i.name = @instance AND i.id = m.instance_id + 0 AND m.idempotency_key = @idempotency_key::text;
 
 -- name: ReplyTargets :many
 -- ReplyTargets finds which of the given messages exist, with where they are.

@@ -126,7 +126,7 @@ WITH told AS (
     SELECT t.id, t.instance_id, c.id, t.direction, s.status, t.type, NULLIF(t.text, ''), NULLIF(t.content, '')::jsonb,
            NULLIF(t.sender, ''), t.gateway_message_id,
            (SELECT q.id FROM messages q
-            WHERE q.instance_id = t.instance_id AND q.gateway_message_id = NULLIF(t.quoted_id, '') LIMIT 1),
+            WHERE q.instance_id + 0 = t.instance_id AND q.gateway_message_id = NULLIF(t.quoted_id, '') LIMIT 1),
            jsonb_build_array(jsonb_build_object('status', s.status, 'at', now())),
            t.written_at, CASE WHEN t.direction = 'outbound' THEN now() END, now()
     FROM told t
@@ -136,7 +136,7 @@ WITH told AS (
     ) s
     WHERE NOT EXISTS (
         SELECT 1 FROM messages m
-        WHERE m.instance_id = t.instance_id AND m.gateway_message_id = t.gateway_message_id AND m.chat_id <> c.id AND m.direction = 'outbound')
+        WHERE m.instance_id + 0 = t.instance_id AND m.gateway_message_id = t.gateway_message_id AND m.chat_id <> c.id AND m.direction = 'outbound')
     ORDER BY t.ord
     ON CONFLICT (instance_id, gateway_message_id, chat_id) WHERE gateway_message_id IS NOT NULL DO NOTHING
     RETURNING id, chat_id, direction, created_at
@@ -158,7 +158,9 @@ SELECT f.id FROM fresh f;
 -- KnownGatewayIDs tells which of the reported messages have a row.
 SELECT DISTINCT t.gateway_message_id::text
 FROM (SELECT unnest(@gateway_message_ids::text[]) AS gateway_message_id) t
-JOIN messages m ON m.instance_id = @instance_id AND m.gateway_message_id = t.gateway_message_id;
+CROSS JOIN LATERAL (
+    SELECT m.id FROM messages m WHERE m.instance_id + 0 = @instance_id::bigint AND m.gateway_message_id = t.gateway_message_id LIMIT 1
+) k;
 
 -- name: InFlight :one
 -- InFlight tells whether a message with this text is on its way to the gateway
@@ -209,7 +211,7 @@ WITH told AS (
         FROM merged g
         CROSS JOIN LATERAL (
             SELECT x.id FROM messages x
-            WHERE x.instance_id = g.instance_id AND x.gateway_message_id = g.gateway_message_id
+            WHERE x.instance_id + 0 = g.instance_id AND x.gateway_message_id = g.gateway_message_id
             OFFSET 0 -- holds the planner to the index, as LIMIT 1 does
         ) f
         ORDER BY f.id
@@ -273,7 +275,7 @@ WITH told AS (
     SELECT t.instance_id, t.gateway_message_id, t.status, min(t.at), NULLIF(max(t.reason), '')
     FROM told t
     WHERE (SELECT m.id FROM messages m
-           WHERE m.instance_id = t.instance_id AND m.gateway_message_id = t.gateway_message_id LIMIT 1) IS NULL
+           WHERE m.instance_id + 0 = t.instance_id AND m.gateway_message_id = t.gateway_message_id LIMIT 1) IS NULL
     GROUP BY t.instance_id, t.gateway_message_id, t.status
     ORDER BY t.instance_id, t.gateway_message_id, t.status
     ON CONFLICT ON CONSTRAINT early_evidence_pkey DO UPDATE SET at = LEAST(early_evidence.at, excluded.at)
@@ -287,7 +289,7 @@ DELETE FROM early_evidence e
 USING (
     SELECT DISTINCT v.instance_id, v.gateway_message_id
     FROM early_evidence v
-    JOIN messages m ON m.instance_id = v.instance_id AND m.gateway_message_id = v.gateway_message_id
+    JOIN messages m ON m.instance_id + 0 = v.instance_id AND m.gateway_message_id = v.gateway_message_id
     WHERE v.received_at >= @since::timestamptz
     ORDER BY 1, 2
     LIMIT @max_rows

@@ -99,13 +99,21 @@ ORDER BY m.created_at DESC, m.seq DESC
 LIMIT @max_rows;
 
 -- name: SearchMessages :many
--- SearchMessages is ListMessages for messages whose text matches a tsquery.
+-- SearchMessages is ListMessages for messages whose text matches a tsquery. The
+-- index has the words of settled messages; the others are few, and looked through.
 SELECT sqlc.embed(m), i.name AS instance, c.jid AS chat
-FROM messages m
+FROM (
+    SELECT s.id FROM messages s
+    WHERE s.settled_at IS NOT NULL AND s.text IS NOT NULL AND to_tsvector('simple', s.text) @@ to_tsquery('simple', @query::text)
+    UNION ALL
+    SELECT o.id FROM messages o
+    WHERE o.settled_at IS NULL AND o.instance_id = ANY(@instance_ids::bigint[])
+      AND to_tsvector('simple', o.text) @@ to_tsquery('simple', @query::text)
+) f
+JOIN messages m ON m.id = f.id
 JOIN instances i ON i.id = m.instance_id
 JOIN chats c ON c.id = m.chat_id
-WHERE m.text IS NOT NULL AND to_tsvector('simple', m.text) @@ to_tsquery('simple', @query::text)
-  AND m.instance_id = ANY(@instance_ids::bigint[])
+WHERE m.instance_id = ANY(@instance_ids::bigint[])
   AND m.direction::text = ANY(@directions::text[])
   AND (m.created_at, m.seq) < (@before_at::timestamptz, @before_seq::bigint)
   AND m.created_at >= @since::timestamptz

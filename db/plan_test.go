@@ -70,15 +70,17 @@ func TestPlansMadeOnAnEmptyDatabaseServeAFullOne(t *testing.T) {
 			plan := explainGeneric(t, conn.Conn(), r)
 			check(t, "any parameters", plan)
 			for _, n := range aimless(plan) {
-				t.Errorf("it reads all of an index: %s on %s", n.Index, n.Relation)
+				t.Errorf("it reads all of an index, or all of an instance: %s on %s, %s", n.Index, n.Relation, n.Cond)
 			}
 		})
 	}
 }
 
-// aimless returns the scans of a plan that read an index from end to end.
+// aimless returns the scans of a plan that read an index from end to end, or all
+// that it has of an instance.
 func aimless(n node) (found []node) {
-	if strings.HasSuffix(n.Kind, "Index Scan") && n.Cond == "" || n.Kind == "Index Only Scan" && n.Cond == "" {
+	everything := n.Cond == "" || strings.HasPrefix(n.Cond, "(instance_id = ") && !strings.Contains(n.Cond, " AND ")
+	if (strings.HasSuffix(n.Kind, "Index Scan") || n.Kind == "Index Only Scan") && everything {
 		found = append(found, n)
 	}
 	for _, p := range n.Plans {
@@ -370,7 +372,7 @@ func (w weeks) statements() []statement {
 		{"KnownGatewayIDs", true, func(q *db.Queries) {
 			_, _ = q.KnownGatewayIDs(ctx, db.KnownGatewayIDsParams{InstanceID: w.instance, GatewayMessageIds: gateways})
 		}},
-		{"InFlight", true, func(q *db.Queries) { _, _ = q.InFlight(ctx, db.InFlightParams{InstanceID: w.instance, Text: "Hola"}) }},
+		{"InFlight", false, func(q *db.Queries) { _, _ = q.InFlight(ctx, db.InFlightParams{InstanceID: w.instance, Text: "Hola"}) }},
 		{"ApplyEvidence", true, func(q *db.Queries) {
 			_, _ = q.ApplyEvidence(ctx, db.ApplyEvidenceParams{
 				InstanceIds: instances, GatewayMessageIds: gateways, Statuses: []string{"read"}, Ats: []time.Time{now}, Reasons: []string{""},

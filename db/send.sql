@@ -158,7 +158,7 @@ FROM done d;
 -- before its own row knew the gateway's id. Only rows that no caller was told
 -- of (no attempt, no key, not ours) can be one.
 DELETE FROM messages m
-WHERE m.instance_id = @instance_id AND m.gateway_message_id = @gateway_message_id::text
+WHERE m.instance_id + 0 = @instance_id::bigint AND m.gateway_message_id = @gateway_message_id::text
   AND m.id <> @id AND m.direction = 'outbound' AND m.attempt = 0;
 
 -- name: PauseInstance :execrows
@@ -281,9 +281,13 @@ WHERE h.status <> 'sending';
 -- name: ClaimedGatewayIDs :many
 -- ClaimedGatewayIDs tells which of the gateway's ids belong to messages that we
 -- sent. A row that was made from the gateway's own report claims nothing.
-SELECT DISTINCT m.gateway_message_id::text
-FROM messages m
-WHERE m.instance_id = @instance_id AND m.gateway_message_id = ANY(@gateway_message_ids::text[]) AND m.attempt > 0;
+SELECT DISTINCT t.gateway_message_id::text
+FROM (SELECT unnest(@gateway_message_ids::text[]) AS gateway_message_id) t
+CROSS JOIN LATERAL (
+    SELECT m.id FROM messages m
+    WHERE m.instance_id + 0 = @instance_id::bigint AND m.gateway_message_id = t.gateway_message_id AND m.attempt > 0
+    LIMIT 1
+) k;
 
 -- name: AdoptReported :one
 -- AdoptReported gives a message in doubt the id under which its gateway reports
@@ -304,7 +308,7 @@ WHERE m.id = (
     LIMIT 1
     FOR NO KEY UPDATE OF d
 ) AND m.status = 'unknown' AND NOT EXISTS (
-    SELECT 1 FROM messages x WHERE x.instance_id = @instance_id AND x.gateway_message_id = @gateway_message_id::text
+    SELECT 1 FROM messages x WHERE x.instance_id + 0 = @instance_id AND x.gateway_message_id = @gateway_message_id::text
 )
 RETURNING m.id;
 

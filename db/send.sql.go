@@ -83,7 +83,7 @@ WHERE m.id = (
     LIMIT 1
     FOR NO KEY UPDATE OF d
 ) AND m.status = 'unknown' AND NOT EXISTS (
-    SELECT 1 FROM messages x WHERE x.instance_id = $2 AND x.gateway_message_id = $1::text
+    SELECT 1 FROM messages x WHERE x.instance_id + 0 = $2 AND x.gateway_message_id = $1::text
 )
 RETURNING m.id
 `
@@ -336,31 +336,35 @@ func (q *Queries) ClaimHeads(ctx context.Context, arg ClaimHeadsParams) ([]Claim
 }
 
 const claimedGatewayIDs = `-- name: ClaimedGatewayIDs :many
-SELECT DISTINCT m.gateway_message_id::text
-FROM messages m
-WHERE m.instance_id = $1 AND m.gateway_message_id = ANY($2::text[]) AND m.attempt > 0
+SELECT DISTINCT t.gateway_message_id::text
+FROM (SELECT unnest($1::text[]) AS gateway_message_id) t
+CROSS JOIN LATERAL (
+    SELECT m.id FROM messages m
+    WHERE m.instance_id + 0 = $2::bigint AND m.gateway_message_id = t.gateway_message_id AND m.attempt > 0
+    LIMIT 1
+) k
 `
 
 type ClaimedGatewayIDsParams struct {
-	InstanceID        int64
 	GatewayMessageIds []string
+	InstanceID        int64
 }
 
 // ClaimedGatewayIDs tells which of the gateway's ids belong to messages that we
 // sent. A row that was made from the gateway's own report claims nothing.
 func (q *Queries) ClaimedGatewayIDs(ctx context.Context, arg ClaimedGatewayIDsParams) ([]string, error) {
-	rows, err := q.db.Query(ctx, claimedGatewayIDs, arg.InstanceID, arg.GatewayMessageIds)
+	rows, err := q.db.Query(ctx, claimedGatewayIDs, arg.GatewayMessageIds, arg.InstanceID)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	var items []string
 	for rows.Next() {
-		var m_gateway_message_id string
-		if err := rows.Scan(&m_gateway_message_id); err != nil {
+		var t_gateway_message_id string
+		if err := rows.Scan(&t_gateway_message_id); err != nil {
 			return nil, err
 		}
-		items = append(items, m_gateway_message_id)
+		items = append(items, t_gateway_message_id)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -370,7 +374,7 @@ func (q *Queries) ClaimedGatewayIDs(ctx context.Context, arg ClaimedGatewayIDsPa
 
 const dropEcho = `-- name: DropEcho :execrows
 DELETE FROM messages m
-WHERE m.instance_id = $1 AND m.gateway_message_id = $2::text
+WHERE m.instance_id + 0 = $1::bigint AND m.gateway_message_id = $2::text
   AND m.id <> $3 AND m.direction = 'outbound' AND m.attempt = 0
 `
 
