@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"syscall"
@@ -34,9 +35,14 @@ import (
 	"github.com/msgorch/msgorch/internal/httpapi"
 	"github.com/msgorch/msgorch/internal/inbound"
 	"github.com/msgorch/msgorch/internal/logging"
+	"github.com/msgorch/msgorch/internal/queue"
 	"github.com/msgorch/msgorch/internal/secret"
 	"github.com/msgorch/msgorch/outbox"
 )
+
+// gcPercent lets the small heap of an API grow before it is collected: at 100 that
+// would be for each few megabytes of requests.
+const gcPercent = 300
 
 // drain is how long an API that was told to stop goes on serving, with /readyz
 // saying no, so that load balancers and clients with open connections leave.
@@ -71,6 +77,9 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 	}
 	log = logging.Component(log, "api")
 	started := time.Now()
+	if getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	box, err := secret.NewBox(cfg.SecretKey)
 	if err != nil {
 		return err
@@ -93,10 +102,12 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 
 	out := outbox.New(pool, client)
 	out.OnUnqueued = func(err error) { log.LogAttrs(ctx, slog.LevelWarn, "message.unqueued", slog.Any("error", err)) }
+	ring := func() { queue.Ring(ctx, rdb) }
+	out.OnQueued = ring
 	decoder := evolution.Decoder{}
 	in := inbound.New(inbound.Config{
 		Pool: pool, Client: client, Log: log,
-		Decoders: map[string]gateway.Decoder{"evolution": decoder, "sandbox": decoder},
+		Decoders: map[string]gateway.Decoder{"evolution": decoder, "sandbox": decoder}, OnQueued: ring,
 	})
 
 	operator := console.New(console.Config{

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -41,6 +42,10 @@ import (
 // poolSize is how many connections a worker needs: claims and outcomes are
 // shared by whoever waits, so more tasks do not mean more connections.
 const poolSize = 16
+
+// gcPercent lets the small heap of a worker grow before it is collected: at 100
+// that would be for each few megabytes of messages.
+const gcPercent = 300
 
 // handBack is the part of SHUTDOWN_WAIT that is kept for handing back to Redis
 // what did not finish.
@@ -72,6 +77,9 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 	}
 	log = logging.Component(log, "worker")
 	started := time.Now()
+	if getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	box, err := secret.NewBox(cfg.SecretKey)
 	if err != nil {
 		return err
@@ -111,10 +119,13 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 		return err
 	}
 	// Tasks outlive the signal: they get most of SHUTDOWN_WAIT to finish.
+	bell := worker.NewBell(ctx.Done())
 	servers := make([]*asynq.Server, cfg.WorkerServers)
 	for i := range servers {
 		c := worker.Config(context.WithoutCancel(ctx), cfg.Queues, cfg.Concurrency, max(cfg.ShutdownWait-handBack, time.Second), log)
-		servers[i] = asynq.NewServer(cfg.Redis, c)
+		conn := cfg.Redis.MakeRedisClient().(redis.UniversalClient) //nolint:forcetypeassert,errcheck // as above
+		defer conn.Close()
+		servers[i] = asynq.NewServerFromRedisClient(bell.Client(conn, len(cfg.Queues)), c)
 		if err := servers[i].Start(worker.Mux(out, in, metrics, log)); err != nil {
 			return fmt.Errorf("start worker: %w", err)
 		}
@@ -125,6 +136,7 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 	leases.Go(func() { out.Run(renewing) })
 	var background sync.WaitGroup
 	background.Go(func() { relay.Run(ctx) })
+	background.Go(func() { bell.Run(ctx, rdb) })
 	background.Go(func() {
 		catchUp := func() {
 			relay.Wake()

@@ -18,11 +18,11 @@ import (
 	"github.com/msgorch/msgorch/tasks"
 )
 
-// How often an idle server looks for work. A lone message waits about half of
-// the first; each look is one Redis command for each queue.
+// How often a server looks for work, once the Bell has let it, and for what was
+// to come later. Each look is a Redis command or two for each queue.
 const (
-	checkInterval   = 20 * time.Millisecond
-	delayedInterval = 100 * time.Millisecond
+	checkInterval   = time.Millisecond
+	delayedInterval = 200 * time.Millisecond
 )
 
 // Mux returns the handler of every task there is. Reading it from top to

@@ -1,0 +1,101 @@
+package worker_test
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/msgorch/msgorch/internal/logging"
+	"github.com/msgorch/msgorch/internal/queue"
+	"github.com/msgorch/msgorch/internal/testenv"
+	"github.com/msgorch/msgorch/internal/worker"
+	"github.com/msgorch/msgorch/tasks"
+)
+
+// looks counts how often a server looked for a task.
+type looks struct {
+	redis.UniversalClient
+	count atomic.Int64
+}
+
+func (l *looks) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
+	if len(keys) == 4 {
+		l.count.Add(1)
+	}
+	return l.UniversalClient.EvalSha(ctx, sha, keys, args...)
+}
+
+// ringing starts an asynq server behind a Bell, whose tasks go to done.
+func ringing(t *testing.T) (l *looks, client *asynq.Client, done chan string) {
+	t.Helper()
+	opt := testenv.RedisOpt(t, testenv.Redis(t))
+	rdb := opt.MakeRedisClient().(redis.UniversalClient)
+	l = &looks{UniversalClient: rdb}
+	stop := make(chan struct{})
+	bell := worker.NewBell(stop)
+	queues := map[string]int{tasks.QueueCritical: 6, tasks.QueueDefault: 3, tasks.QueueBulk: 1}
+	server := asynq.NewServerFromRedisClient(bell.Client(l, len(queues)), asynq.Config{
+		Concurrency: 4, Queues: queues, TaskCheckInterval: time.Millisecond, Logger: logging.Asynq(slog.New(slog.DiscardHandler)),
+	})
+	done = make(chan string, 100)
+	if err := server.Start(asynq.HandlerFunc(func(_ context.Context, task *asynq.Task) error {
+		done <- task.Type()
+		return nil
+	})); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ran := make(chan struct{})
+	go func() { bell.Run(ctx, rdb); close(ran) }()
+	client = asynq.NewClientFromRedisClient(rdb)
+	t.Cleanup(func() {
+		close(stop)
+		server.Shutdown()
+		cancel()
+		<-ran
+		_ = rdb.Close()
+	})
+	return l, client, done
+}
+
+func enqueue(t *testing.T, client *asynq.Client, name, queue string) {
+	t.Helper()
+	if _, err := client.EnqueueContext(t.Context(), asynq.NewTask(name, nil), asynq.Queue(queue)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTasksAreFoundWithAndWithoutTheBell(t *testing.T) {
+	t.Parallel()
+	l, client, done := ringing(t)
+	for i, name := range []string{"a", "b", "c", "d"} {
+		enqueue(t, client, name, []string{tasks.QueueBulk, tasks.QueueCritical}[i%2])
+		if i%2 == 0 {
+			queue.Ring(t.Context(), l)
+		}
+		select {
+		case got := <-done:
+			if got != name {
+				t.Errorf("ran %s, want %s", got, name)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("task %s was not found", name)
+		}
+	}
+}
+
+func TestAnIdleServerSeldomLooks(t *testing.T) {
+	t.Parallel()
+	l, _, _ := ringing(t)
+	<-time.After(time.Second)
+	// Three queues each tenth of a second are thirty looks; asynq alone, at a
+	// millisecond, would make some thousands.
+	if n := l.count.Load(); n == 0 || n > 90 {
+		t.Errorf("it looked %d times in a second", n)
+	}
+}
