@@ -218,7 +218,6 @@ func (st *stage) load(ctx context.Context, messages, rate int) (a Answered, err 
 		"bench", "load", "--url", st.api.base, "--kind", st.kind, "--first", strconv.Itoa(st.sent), "--messages", strconv.Itoa(messages),
 		"--chats", strconv.Itoa(st.servers.Chats), "--callers", strconv.Itoa(st.servers.Callers), "--rate", strconv.Itoa(rate),
 	}
-	st.sent += messages
 	cmd := exec.CommandContext(ctx, filepath.Join(st.servers.Bin, "msgorch"), argv...) //nolint:gosec // ours
 	cmd.Env = append(slices.Clone(st.servers.Env), "API_TOKEN="+token)
 	out, err := cmd.Output()
@@ -227,8 +226,9 @@ func (st *stage) load(ctx context.Context, messages, rate int) (a Answered, err 
 	}
 	err = json.Unmarshal(out, &a)
 	if err == nil && a.Failures > 0 {
-		err = fmt.Errorf("%d of %d requests failed", a.Failures, messages)
+		err = fmt.Errorf("%d of %d requests failed: %s", a.Failures, messages, a.Failure)
 	}
+	st.sent += a.Messages
 	return a, err
 }
 

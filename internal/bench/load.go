@@ -38,10 +38,12 @@ const (
 type Answered struct {
 	Began    int64   `json:"began"` // Unix nanoseconds
 	Took     int64   `json:"took"`
+	Messages int     `json:"messages"` // an open loop ends by the clock, and may ask for a few less
 	P50      int64   `json:"p50"`
 	P99      int64   `json:"p99"`
 	Max      int64   `json:"max"`
 	Failures int     `json:"failures"`
+	Failure  string  `json:"failure,omitempty"` // one of them
 	Asked    []int64 `json:"asked,omitempty"` // Unix nanoseconds by number, of an open loop
 }
 
@@ -103,7 +105,7 @@ func (l Load) closed(ctx context.Context) (Answered, error) {
 		})
 	}
 	callers.Wait()
-	a := Answered{Began: began.UnixNano(), Took: time.Since(began).Nanoseconds(), Failures: int(failures.Load())}
+	a := Answered{Began: began.UnixNano(), Took: time.Since(began).Nanoseconds(), Messages: l.Messages, Failures: int(failures.Load())}
 	slices.Sort(took)
 	a.P50, a.P99, a.Max = took[len(took)/2], took[len(took)*99/100], took[len(took)-1]
 	return a, nil
@@ -144,17 +146,21 @@ func (l Load) open() (Answered, error) {
 		return nil
 	}
 	attacker := vegeta.NewAttacker(vegeta.Timeout(30*time.Second), vegeta.KeepAlive(true), vegeta.MaxWorkers(2048), vegeta.Connections(2048))
-	// Half a message less, so that rounding never makes one too few or too many.
-	span := (2*time.Duration(l.Messages) - 1) * time.Second / time.Duration(2*l.Rate)
+	span := time.Duration(l.Messages) * time.Second / time.Duration(l.Rate)
 	var m vegeta.Metrics
 	a := Answered{Began: time.Now().UnixNano(), Asked: asked}
 	for r := range attacker.Attack(target, vegeta.Rate{Freq: l.Rate, Per: time.Second}, span, strconv.Itoa(l.Rate)) {
+		if r.Error == vegeta.ErrNoTargets.Error() { // one too many
+			continue
+		}
 		m.Add(r)
 		if r.Code/100 != 2 {
 			a.Failures++
+			a.Failure = fmt.Sprintf("%d %s", r.Code, r.Error)
 		}
 	}
 	m.Close()
+	a.Messages = min(int(next.Load()), l.Messages)
 	a.Took = time.Since(time.Unix(0, a.Began)).Nanoseconds()
 	a.P50, a.P99, a.Max = m.Latencies.P50.Nanoseconds(), m.Latencies.P99.Nanoseconds(), m.Latencies.Max.Nanoseconds()
 	return a, nil
