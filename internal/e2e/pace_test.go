@@ -315,6 +315,34 @@ func TestAGatewayThatIsAwayIsTriedByOneMessageAtATime(t *testing.T) {
 	eventually(t, "all are sent", func() bool { return len(delivered(s)) == 41 })
 }
 
+// The one message that tries a gateway which was away may find it hanging.
+func TestATryThatHangsHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{quiet: true, workers: 2})
+	s.instance("sales")
+	f := sandbox.DefaultFaults()
+	f.ClosedInstances = []string{"sales"}
+	if err := s.gateway.SetFaults(f); err != nil {
+		t.Fatal(err)
+	}
+	first := s.send("sales", "+5215550000001", "the first")["id"]
+	eventually(t, "it was refused", func() bool { return len(arrivals(s, "sales")) > 0 })
+	f = sandbox.DefaultFaults()
+	f.Hang, f.ResetDelivers = 1, 1
+	if err := s.gateway.SetFaults(f); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it hangs", func() bool {
+		sent := arrivals(s, "sales")
+		return sent[len(sent)-1].Outcome == sandbox.OutcomeHang
+	})
+	mend(t, s)
+	s.awaitStatus(s.send("sales", "+5215550000002", "the second")["id"], "accepted")
+	if m := s.message(first); m["status"] != "sending" {
+		t.Errorf("the second went only when the first was %v", m["status"])
+	}
+}
+
 func TestAnInstanceThatWasRefusedIsProbedAndResumes(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{quiet: true})

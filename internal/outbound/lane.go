@@ -130,7 +130,8 @@ func (s *Service) conclude(ctx context.Context, l *line, st settlement, watched 
 	case answer.Outcome == gateway.Pause:
 		return nil, false
 	case answer.Scope == gateway.ScopeInstance:
-		s.pull(ctx, l) // it looks again when the block ends
+		s.pull(ctx, l) // it looks again when the block ends, and so do the others
+		s.askForHelp(ctx, l)
 		return nil, false
 	case st.status == db.MessageStatusQueued:
 		if watched && st.refund {

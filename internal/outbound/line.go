@@ -27,6 +27,7 @@ type line struct {
 	again   bool          // something may have come since the puller looked
 	came    chan struct{} // holds a token when something came
 	opened  chan struct{} // holds a token when what held everything up is over
+	asked   time.Time     // when the other workers were last asked to pull
 }
 
 func (s *Service) line(instance string) *line {

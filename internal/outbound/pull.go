@@ -24,9 +24,10 @@ const (
 	// not come back: it was killed, then.
 	pullPatience = 3 * time.Second
 	// probeHold is how long one message alone tries a gateway that was away,
-	// unless its outcome comes sooner.
-	probeHold = gatewayTimeout + 5*time.Second
-	askEach   = 2 * time.Second
+	// unless its outcome comes sooner. One that hangs, or whose worker was killed,
+	// must not hold up all the others.
+	probeHold = 2 * time.Second
+	askEach   = time.Second
 )
 
 // Pull has this process look after what waits of an instance: messages behind a
@@ -54,7 +55,6 @@ func (s *Service) pull(ctx context.Context, l *line) {
 // pullAll claims what waits of an instance, in slots if it is paced, until
 // nothing is due or the next slot is far.
 func (s *Service) pullAll(ctx context.Context, l *line) {
-	var asked time.Time
 	for {
 		l.mu.Lock()
 		l.again = false
@@ -72,9 +72,8 @@ func (s *Service) pullAll(ctx context.Context, l *line) {
 		for i, h := range got.heads {
 			s.work.Go(func() { s.lane(ctx, l, h, got.slots[i], nil) })
 		}
-		if len(got.heads) == room && !l.isPaced() && time.Since(asked) > askEach {
-			asked = time.Now()
-			_ = db.New(s.c.Pool).AskToPull(ctx, l.instance) // it only goes faster with help
+		if len(got.heads) == room && !l.isPaced() {
+			s.askForHelp(ctx, l) // there is more than this process may have in hand
 		}
 		if !got.next.IsZero() && time.Until(got.next) <= longestNap {
 			if !s.nap(l, got) {
@@ -90,6 +89,20 @@ func (s *Service) pullAll(ctx context.Context, l *line) {
 			return
 		}
 		l.mu.Unlock()
+	}
+}
+
+// askForHelp asks the other workers to pull too, unless they were asked just now.
+// Nothing depends on it: it only goes faster, and on when this process is killed.
+func (s *Service) askForHelp(ctx context.Context, l *line) {
+	l.mu.Lock()
+	soon := time.Since(l.asked) < askEach
+	if !soon {
+		l.asked = time.Now()
+	}
+	l.mu.Unlock()
+	if !soon {
+		_ = db.New(s.c.Pool).AskToPull(ctx, l.instance)
 	}
 }
 
