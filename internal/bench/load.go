@@ -44,7 +44,7 @@ type Answered struct {
 	Max      int64   `json:"max"`
 	Failures int     `json:"failures"`
 	Failure  string  `json:"failure,omitempty"` // one of them
-	Asked    []int64 `json:"asked,omitempty"` // Unix nanoseconds by number, of an open loop
+	Asked    []int64 `json:"asked,omitempty"`   // Unix nanoseconds by number, of an open loop
 }
 
 const instance = "bench"
