@@ -50,9 +50,22 @@ func TestNoHotStatementReadsAWholeTable(t *testing.T) {
 // lives, also one that it made when there was nothing: a full scan of a table
 // that fills up a minute later. So the plans that are made on empty tables must be
 // good for full ones.
-func TestPlansMadeOnAnEmptyDatabaseServeAFullOne(t *testing.T) {
+func TestPlansMadeOnASmallDatabaseServeALargeOne(t *testing.T) {
 	t.Parallel()
-	pool := testenv.Pool(t)
+	for _, messages := range []int{0, 30, 150, 500, 1500} {
+		t.Run(fmt.Sprint(messages), func(t *testing.T) {
+			t.Parallel()
+			pool := testenv.Pool(t)
+			if messages > 0 {
+				fillSome(t, pool, messages)
+			}
+			plansAreGood(t, pool)
+		})
+	}
+}
+
+func plansAreGood(t *testing.T, pool *pgxpool.Pool) {
+	t.Helper()
 	w := weeks{instance: 1, chat: 1, message: uuid.New(), gateway: "GW", event: uuid.New()}
 	for _, s := range w.statements() {
 		if !s.hot {
@@ -207,6 +220,26 @@ type weeks struct {
 	message  uuid.UUID
 	gateway  string // gateway id of a message
 	event    uuid.UUID
+}
+
+// fillSome stores what the first seconds bring, and has nobody analyse it.
+func fillSome(t *testing.T, pool *pgxpool.Pool, messages int) {
+	t.Helper()
+	_, err := pool.Exec(t.Context(), fmt.Sprintf(`
+		INSERT INTO instances (name, gateway) VALUES ('i1', 'sandbox');
+		INSERT INTO chats (instance_id, jid, last_message_at) SELECT 1, n || '@s.whatsapp.net', now() FROM generate_series(1, %[1]d / 3 + 1) n;
+		INSERT INTO messages (id, instance_id, chat_id, direction, status, type, text, gateway_message_id, idempotency_key, request_hash,
+		                      next_attempt_at, created_at, settled_at)
+		SELECT gen_random_uuid(), 1, 1 + n / 3, 'outbound', CASE WHEN n %% 3 = 0 THEN 'queued' ELSE 'accepted' END::message_status, 'text',
+		       'order ' || n, CASE WHEN n %% 3 > 0 THEN 'GW' || n END, CASE WHEN n %% 2 = 0 THEN 'key-' || n END, 'hash', now(), now(),
+		       CASE WHEN n %% 3 > 0 THEN now() END
+		FROM generate_series(1, %[1]d) n;
+		INSERT INTO attempts (message_id, attempt, started_at, duration_ms, outcome) SELECT id, 1, now(), 5, 'accepted' FROM messages;
+		INSERT INTO gateway_events (id, instance_id, event, body, body_hash, state)
+		SELECT gen_random_uuid(), 1, 'messages.upsert', '{}', sha256(n::text::bytea), 'applied' FROM generate_series(1, %[1]d) n`, messages))
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func fillWeeks(t *testing.T, pool *pgxpool.Pool) (w weeks) {

@@ -311,6 +311,11 @@ func (s *servers) throughput(ctx context.Context, c contender) (m measured, err 
 	if m.slowest, err = st.meter.slowest(ctx); err != nil {
 		return m, err
 	}
+	for _, p := range []*process{st.api, st.worker} {
+		if said := p.said.String(); said != "" { // they only warn
+			s.say("%s of %s said:\n%s\n", p.name, c.label, said)
+		}
+	}
 	m.peak = map[string]int64{"api": peakMemory(st.api.pid()), "worker": peakMemory(st.worker.pid())}
 	return m, nil
 }

@@ -17,17 +17,18 @@ import (
 // hears of its message, or of the lane's end.
 func (s *Service) lane(ctx context.Context, l *line, h head, slot time.Time, w *watch) {
 	defer l.leave(1)
-	err := s.run(ctx, l, h, slot, w)
+	left, err := s.run(ctx, l, h, slot, w)
 	if w != nil {
 		offerVerdict(w, err)
 	}
-	if l.isPaced() { // what follows waits for a slot of its own
+	if left {
 		s.pull(ctx, l)
 	}
 }
 
-// run is lane. The error is a panic's.
-func (s *Service) run(ctx context.Context, l *line, h head, slot time.Time, w *watch) (err error) {
+// run is lane. It reports whether it left what follows to the puller, because
+// that waits for a slot of its own. The error is a panic's.
+func (s *Service) run(ctx context.Context, l *line, h head, slot time.Time, w *watch) (left bool, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.leases.drop(h.ID) // the lease ends by itself, and the message is in doubt
@@ -43,16 +44,17 @@ func (s *Service) run(ctx context.Context, l *line, h head, slot time.Time, w *w
 		if watched {
 			offerVerdict(w, verdict)
 		}
-		if !goesOn || l.isPaced() && h.Status != db.MessageStatusUnknown {
-			return nil
+		paced := l.isPaced()
+		if !goesOn || paced {
+			return paced, nil
 		}
 		if time.Now().After(end) || s.stopping() {
 			s.handOver(ctx, h.ID)
-			return nil
+			return false, nil
 		}
 		heads, claimErr := s.claim(ctx, []uuid.UUID{h.ID})
 		if claimErr != nil || len(heads) == 0 {
-			return nil // when PostgreSQL is away, the relay finds the rest
+			return l.isPaced(), nil // when PostgreSQL is away, the relay finds the rest
 		}
 		h, slot = heads[0], time.Time{}
 	}
