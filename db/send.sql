@@ -170,8 +170,8 @@ WHERE id = @id AND paused_at IS NULL;
 -- name: BlockInstance :one
 -- BlockInstance stops sending for an instance: for as long as its gateway asked
 -- (wait_ms), or, when that is zero, until one message alone was accepted. That
--- one is tried at once, because most failures are passing, and after each that
--- fails too the next waits longer, from a second to a minute, with jitter.
+-- one is tried at once, because most failures are passing (not so when the
+-- gateway asks to slow down), and after each that fails too the next waits longer, from a second to a minute, with jitter.
 -- Messages that were on their way when the first failed count for nothing
 -- (probe is false), and neither does being asked to wait: a gateway that asks is
 -- there, and may be asked about messages in doubt. One that asks to slow down
@@ -186,8 +186,8 @@ SET slowed_until = CASE WHEN a.slow AND (i.blocked_until IS NULL OR i.blocked_un
     block_reason = a.reason,
     blocked_until = CASE
         WHEN a.wait_ms > 0 THEN GREATEST(i.blocked_until, now() + a.wait_ms * interval '1 millisecond')
-        WHEN i.failures = 0 OR NOT a.probe THEN i.blocked_until
-        ELSE now() + LEAST(2 ^ LEAST(i.failures - 1, 6), 60) * (0.75 + random() / 2) * interval '1 second' END,
+        WHEN i.failures = 0 AND NOT a.slow OR i.failures > 0 AND NOT a.probe THEN i.blocked_until
+        ELSE now() + LEAST(2 ^ LEAST(GREATEST(i.failures - 1, 0), 6), 60) * (0.75 + random() / 2) * interval '1 second' END,
     updated_at = now()
 FROM (SELECT @id::bigint AS id, @reason::text AS reason, @wait_ms::bigint AS wait_ms, @probe::boolean AS probe, @slow::boolean AS slow, @slow_step::interval AS slow_step) a
 WHERE i.id = a.id
@@ -226,6 +226,24 @@ WITH lost AS (
     ON CONFLICT ON CONSTRAINT attempts_pkey DO NOTHING
 )
 SELECT id FROM done;
+
+-- name: ExpireMessages :many
+-- ExpireMessages ends messages that were not sent before they expired, also those
+-- that wait for a slot or for their instance and would not be looked at for long.
+WITH late AS (
+    SELECT m.id FROM messages m
+    WHERE m.settled_at IS NULL AND m.expires_at <= now() AND m.status IN ('queued', 'scheduled')
+    ORDER BY m.expires_at
+    LIMIT @max_rows
+    FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE messages m
+SET status = 'expired', stopped_at = now(), settled_at = now(),
+    error_code = 'expired', error_text = 'It was not sent before it expired.',
+    history = m.history || jsonb_build_object('status', 'expired', 'at', now())
+FROM late l
+WHERE m.id = l.id
+RETURNING m.id;
 
 -- name: DueHeads :many
 -- DueHeads lists heads of chats that could be sent since before the given

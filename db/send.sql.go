@@ -121,8 +121,8 @@ SET slowed_until = CASE WHEN a.slow AND (i.blocked_until IS NULL OR i.blocked_un
     block_reason = a.reason,
     blocked_until = CASE
         WHEN a.wait_ms > 0 THEN GREATEST(i.blocked_until, now() + a.wait_ms * interval '1 millisecond')
-        WHEN i.failures = 0 OR NOT a.probe THEN i.blocked_until
-        ELSE now() + LEAST(2 ^ LEAST(i.failures - 1, 6), 60) * (0.75 + random() / 2) * interval '1 second' END,
+        WHEN i.failures = 0 AND NOT a.slow OR i.failures > 0 AND NOT a.probe THEN i.blocked_until
+        ELSE now() + LEAST(2 ^ LEAST(GREATEST(i.failures - 1, 0), 6), 60) * (0.75 + random() / 2) * interval '1 second' END,
     updated_at = now()
 FROM (SELECT $1::bigint AS id, $2::text AS reason, $3::bigint AS wait_ms, $4::boolean AS probe, $5::boolean AS slow, $6::interval AS slow_step) a
 WHERE i.id = a.id
@@ -140,8 +140,8 @@ type BlockInstanceParams struct {
 
 // BlockInstance stops sending for an instance: for as long as its gateway asked
 // (wait_ms), or, when that is zero, until one message alone was accepted. That
-// one is tried at once, because most failures are passing, and after each that
-// fails too the next waits longer, from a second to a minute, with jitter.
+// one is tried at once, because most failures are passing (not so when the
+// gateway asks to slow down), and after each that fails too the next waits longer, from a second to a minute, with jitter.
 // Messages that were on their way when the first failed count for nothing
 // (probe is false), and neither does being asked to wait: a gateway that asks is
 // there, and may be asked about messages in doubt. One that asks to slow down
@@ -471,6 +471,45 @@ func (q *Queries) DueHeads(ctx context.Context, arg DueHeadsParams) ([]DueHeadsR
 			return nil, err
 		}
 		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const expireMessages = `-- name: ExpireMessages :many
+WITH late AS (
+    SELECT m.id FROM messages m
+    WHERE m.settled_at IS NULL AND m.expires_at <= now() AND m.status IN ('queued', 'scheduled')
+    ORDER BY m.expires_at
+    LIMIT $1
+    FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE messages m
+SET status = 'expired', stopped_at = now(), settled_at = now(),
+    error_code = 'expired', error_text = 'It was not sent before it expired.',
+    history = m.history || jsonb_build_object('status', 'expired', 'at', now())
+FROM late l
+WHERE m.id = l.id
+RETURNING m.id
+`
+
+// ExpireMessages ends messages that were not sent before they expired, also those
+// that wait for a slot or for their instance and would not be looked at for long.
+func (q *Queries) ExpireMessages(ctx context.Context, maxRows int32) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, expireMessages, maxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
