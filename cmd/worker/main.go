@@ -118,17 +118,10 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 	if err != nil {
 		return err
 	}
-	// Tasks outlive the signal: they get most of SHUTDOWN_WAIT to finish.
 	bell := worker.NewBell(ctx.Done())
-	servers := make([]*asynq.Server, cfg.WorkerServers)
-	for i := range servers {
-		c := worker.Config(context.WithoutCancel(ctx), cfg.Queues, cfg.Concurrency, max(cfg.ShutdownWait-handBack, time.Second), log)
-		conn := cfg.Redis.MakeRedisClient().(redis.UniversalClient) //nolint:forcetypeassert,errcheck // as above
-		defer conn.Close()
-		servers[i] = asynq.NewServerFromRedisClient(bell.Client(conn, len(cfg.Queues)), c)
-		if err := servers[i].Start(worker.Mux(out, in, metrics, log)); err != nil {
-			return fmt.Errorf("start worker: %w", err)
-		}
+	servers, err := startServers(ctx, cfg, bell, worker.Mux(out, in, metrics, log), log)
+	if err != nil {
+		return err
 	}
 	var leases sync.WaitGroup
 	renewing, stopRenewing := context.WithCancel(context.WithoutCancel(ctx))
@@ -142,15 +135,14 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 			relay.Wake()
 			db.CatchUpLogLevel(ctx, pool, started, levels.Set)
 		}
-		db.Listen(ctx, pool, catchUp, map[string]func(string){
+		heard := map[string]func(string){
 			db.ChannelRelay:    func(string) { relay.Wake() },
 			db.ChannelLogLevel: func(directives string) { _ = levels.Set(directives) }, // it was checked before it was told
-			db.ChannelPull: func(instance string) {
-				if sends(cfg.Queues) {
-					out.Pull(ctx, instance)
-				}
-			},
-		})
+		}
+		if sends(cfg.Queues) {
+			heard[db.ChannelPull] = func(instance string) { out.Pull(ctx, instance) }
+		}
+		db.Listen(ctx, pool, catchUp, heard)
 	})
 	log.LogAttrs(ctx, slog.LevelInfo, "worker.started",
 		slog.Any("queues", cfg.Queues), slog.Int("concurrency", cfg.Concurrency), slog.Int("servers", cfg.WorkerServers))
@@ -171,6 +163,21 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 	_ = health.Shutdown(closing) // a probe that is still reading does not hold us
 	log.LogAttrs(closing, slog.LevelInfo, "worker.stopped")
 	return nil
+}
+
+// startServers starts the asynq servers, each with Redis connections of its own.
+// Tasks outlive ctx: they get most of SHUTDOWN_WAIT to finish.
+func startServers(ctx context.Context, cfg config.Config, bell *worker.Bell, mux *asynq.ServeMux, log *slog.Logger) ([]*asynq.Server, error) {
+	servers := make([]*asynq.Server, cfg.WorkerServers)
+	for i := range servers {
+		c := worker.Config(context.WithoutCancel(ctx), cfg.Queues, cfg.Concurrency, max(cfg.ShutdownWait-handBack, time.Second), log)
+		rdb := cfg.Redis.MakeRedisClient().(redis.UniversalClient) //nolint:forcetypeassert,errcheck // asynq says that it is one
+		servers[i] = asynq.NewServerFromRedisClient(bell.Client(rdb, len(cfg.Queues)), c)
+		if err := servers[i].Start(mux); err != nil {
+			return nil, fmt.Errorf("start worker: %w", err)
+		}
+	}
+	return servers, nil
 }
 
 // sends reports whether a worker with these queues sends messages.

@@ -54,7 +54,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer s.close(context.WithoutCancel(ctx))
 	contenders := o.contenders()
 	runs := map[string][]measured{}
 	for round := range o.Rounds {
@@ -107,8 +107,8 @@ func newServers(ctx context.Context, o Options) (*servers, error) {
 	return s, err
 }
 
-func (s *servers) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+func (s *servers) close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	_ = s.admin.Close(ctx)
 	_ = s.redis.Close()
@@ -131,7 +131,7 @@ func (s *servers) setUp(ctx context.Context, c contender, messages int) (st *sta
 	st = &stage{contender: c, servers: s}
 	defer func() {
 		if err != nil {
-			st.tearDown()
+			st.tearDown(ctx)
 		}
 	}()
 	name := "msgorch_bench_" + c.name
@@ -197,13 +197,13 @@ func (st *stage) startAll(ctx context.Context, database string, messages int) er
 	return err
 }
 
-func (st *stage) tearDown() {
+func (st *stage) tearDown(ctx context.Context) {
 	for _, p := range []*process{st.api, st.worker, st.gateway} {
 		if p != nil {
 			p.stop()
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 	defer cancel()
 	if st.conn != nil {
 		_ = st.conn.Close(ctx)
@@ -282,7 +282,7 @@ func (s *servers) throughput(ctx context.Context, c contender) (m measured, err 
 	if err != nil {
 		return m, err
 	}
-	defer st.tearDown()
+	defer st.tearDown(ctx)
 	if _, err := st.load(ctx, warmUp, 0); err != nil {
 		return m, err
 	}

@@ -95,7 +95,7 @@ func (s *servers) latency(ctx context.Context, c contender, what string, rate, s
 	if err != nil {
 		return err
 	}
-	defer st.tearDown()
+	defer st.tearDown(ctx)
 	if _, err := st.load(ctx, warmUp, 0); err != nil {
 		return err
 	}
