@@ -32,6 +32,7 @@ WITH waiting AS (
         FROM messages m
         WHERE m.instance_id = @instance_id AND m.priority = p.priority AND m.settled_at IS NULL
           AND (m.status = 'queued' AND m.next_attempt_at <= now() + @ahead::interval OR m.status = 'scheduled' AND m.next_attempt_at <= now())
+          AND (m.expires_at IS NULL OR m.expires_at > now())
           AND COALESCE((SELECT c.slot_at FROM chats c WHERE c.id = m.chat_id), '-infinity') <= now() + @ahead::interval
           AND (SELECT e.id FROM messages e
                WHERE e.chat_id = m.chat_id AND e.settled_at IS NULL
@@ -114,9 +115,13 @@ UPDATE instances SET sent_count = sent_count - 1, slot_at = CASE WHEN failures =
 WHERE id = @id AND sent_count > 0 AND sent_on = (now() AT TIME ZONE 'UTC')::date;
 
 -- name: AskToPull :exec
--- AskToPull asks every worker to look after what waits of an instance: there is
--- much of it, or its limits have changed.
+-- AskToPull asks every worker to help with what waits of an instance.
 SELECT pg_notify('msgorch_pull', @instance::text);
+
+-- name: LookAfter :exec
+-- LookAfter has every worker look at an instance, when the surrounding
+-- transaction commits: what held its messages up may be over.
+SELECT pg_notify('msgorch_relay', ''), pg_notify('msgorch_pull', @instance::text);
 
 -- name: DuePaced :many
 -- DuePaced finds, for each instance whose slots are handed out one by one and

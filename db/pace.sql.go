@@ -16,8 +16,7 @@ const askToPull = `-- name: AskToPull :exec
 SELECT pg_notify('msgorch_pull', $1::text)
 `
 
-// AskToPull asks every worker to look after what waits of an instance: there is
-// much of it, or its limits have changed.
+// AskToPull asks every worker to help with what waits of an instance.
 func (q *Queries) AskToPull(ctx context.Context, instance string) error {
 	_, err := q.db.Exec(ctx, askToPull, instance)
 	return err
@@ -32,6 +31,7 @@ WITH waiting AS (
         FROM messages m
         WHERE m.instance_id = $2 AND m.priority = p.priority AND m.settled_at IS NULL
           AND (m.status = 'queued' AND m.next_attempt_at <= now() + $3::interval OR m.status = 'scheduled' AND m.next_attempt_at <= now())
+          AND (m.expires_at IS NULL OR m.expires_at > now())
           AND COALESCE((SELECT c.slot_at FROM chats c WHERE c.id = m.chat_id), '-infinity') <= now() + $3::interval
           AND (SELECT e.id FROM messages e
                WHERE e.chat_id = m.chat_id AND e.settled_at IS NULL
@@ -357,6 +357,17 @@ func (q *Queries) LockPace(ctx context.Context, instance string) (LockPaceRow, e
 		&i.Now,
 	)
 	return i, err
+}
+
+const lookAfter = `-- name: LookAfter :exec
+SELECT pg_notify('msgorch_relay', ''), pg_notify('msgorch_pull', $1::text)
+`
+
+// LookAfter has every worker look at an instance, when the surrounding
+// transaction commits: what held its messages up may be over.
+func (q *Queries) LookAfter(ctx context.Context, instance string) error {
+	_, err := q.db.Exec(ctx, lookAfter, instance)
+	return err
 }
 
 const nextChatSlot = `-- name: NextChatSlot :one

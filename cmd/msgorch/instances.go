@@ -186,7 +186,7 @@ func (a *app) resumeInstance(ctx context.Context, c *cli.Command) error {
 		if err != nil {
 			return i, err
 		}
-		return i, q.WakeRelay(ctx) // messages wait
+		return i, q.LookAfter(ctx, name) // messages wait
 	})
 }
 

@@ -94,7 +94,7 @@ func (a *app) putInstance(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return fmt.Errorf("put instance: %w", err)
 	}
-	if err := errors.Join(q.WakeRelay(ctx), q.AskToPull(ctx, name)); err != nil { // messages may have waited for what is mended now
+	if err := q.LookAfter(ctx, name); err != nil { // messages may have waited for what is mended now
 		return fmt.Errorf("wake the workers: %w", err)
 	}
 	return a.printInstance(instanceOf(row.Instance))

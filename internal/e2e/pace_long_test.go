@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/redis/go-redis/v9"
 
 	"github.com/msgorch/msgorch/internal/gateway/sandbox"
 	"github.com/msgorch/msgorch/internal/testenv"
@@ -192,12 +191,7 @@ func (s *system) roundTrip() time.Duration {
 func TestPaceTenThousandWaitAtNoCost(t *testing.T) { //nolint:paralleltest // alone on the machine
 	pace(t)
 	s := start(t, options{quiet: true, workers: 1})
-	opt, err := redis.ParseURL(s.redis)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rdb := redis.NewClient(opt)
-	t.Cleanup(func() { _ = rdb.Close() })
+	rdb := redisOf(t, s)
 	pool := testenv.PoolOn(t, s.database)
 	measure := func(what string) (commands, statements float64) {
 		var transactions [2]int64

@@ -106,12 +106,7 @@ func TestWhatWaitsBehindALimitIsNotInRedisAndDelaysNobody(t *testing.T) {
 	s.instance("quiet")
 	s.batch("hot", "critical", numbered("a", 1000)...)
 	s.batch("hot", "default", numbered("b", 1000)...)
-	opt, err := redis.ParseURL(s.redis)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rdb := redis.NewClient(opt)
-	t.Cleanup(func() { _ = rdb.Close() })
+	rdb := redisOf(t, s)
 	s.awaitStatus(s.send("quiet", "+5215550000001", "Hola")["id"], "accepted")
 	eventually(t, "Redis is empty of them", func() bool {
 		keys, err := rdb.Keys(t.Context(), "asynq:{*}:t:message*").Result()
@@ -384,4 +379,164 @@ func TestAScheduledMessageIsNotSentBeforeItsTime(t *testing.T) {
 			t.Errorf("sent %s before its time", at.Sub(m.ReceivedAt))
 		}
 	}
+}
+
+// What waits for a slot must not only be looked at when the slot comes.
+func TestWhatExpiresWhileItWaitsSaysSoAndTakesNoSlot(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{quiet: true, workers: 2})
+	s.limited("sales", map[string]any{"rate_per_minute": 20})
+	s.awaitStatus(s.send("sales", "+5215550000001", "takes the first slot")["id"], "accepted")
+	var late []any
+	for i := range 20 {
+		status, m := s.call(http.MethodPost, "/v1/messages", map[string]any{
+			"instance": "sales", "to": fmt.Sprintf("52155570%05d", i), "text": "late", "expires_at": time.Now().Add(2 * time.Second).UTC(),
+		})
+		if status != http.StatusAccepted {
+			t.Fatalf("send: %d %v", status, m)
+		}
+		late = append(late, m["id"])
+	}
+	last := s.send("sales", "+5215550000002", "behind them")["id"]
+	for _, id := range late[5:] { // at three seconds a slot, few of them can have gone
+		if m := s.awaitStatus(id, "expired"); m["error"] == nil || len(m["attempts"].([]any)) != 0 {
+			t.Errorf("an expired message is %v", m)
+		}
+	}
+	s.awaitStatus(last, "accepted")
+}
+
+func TestALimitSurvivesAFlushAndAKilledWorker(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{quiet: true, workers: 2})
+	s.limited("sales", map[string]any{"rate_per_minute": 300, "burst": 1})
+	const messages = 60 // twelve seconds
+	s.batch("sales", "default", numbered("m", messages)...)
+	rdb := redisOf(t, s)
+	for n := range 2 {
+		eventually(t, "some are sent", func() bool { return len(arrivals(s, "sales")) > 10*(n+1) })
+		if err := rdb.FlushDB(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		_ = s.workers[n].cmd.Process.Kill()
+		s.startWorker()
+	}
+	eventually(t, "all are sent", func() bool {
+		n := 0
+		for _, texts := range delivered(s) {
+			n += len(texts)
+		}
+		return n >= messages
+	})
+	sent := arrivals(s, "sales")
+	for _, window := range []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second} {
+		if n, most := densest(sent, window), 1+int(window.Seconds()*5)+3; n > most { // on a busy machine the way varies by half a second
+			t.Errorf("%d messages within %s, want at most %d", n, window, most)
+		}
+	}
+	times := map[string]int{}
+	for _, m := range sent {
+		if m.Delivered {
+			times[m.Text]++
+		}
+	}
+	for text, n := range times {
+		if n != 1 {
+			t.Errorf("%s was sent %d times", text, n)
+		}
+	}
+}
+
+func TestALimitedInstanceThatIsToldToSlowDownHalvesItsRate(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{quiet: true, workers: 2})
+	s.limited("sales", map[string]any{"rate_per_minute": 120})
+	f := sandbox.DefaultFaults()
+	f.TooMany, f.RetryAfterSeconds = 1, 1
+	if err := s.gateway.SetFaults(f); err != nil {
+		t.Fatal(err)
+	}
+	s.batch("sales", "default", numbered("m", 6)...)
+	eventually(t, "the gateway has complained", func() bool { return len(arrivals(s, "sales")) == 1 })
+	mend(t, s)
+	eventually(t, "the instance says that it is slowed down", func() bool {
+		_, i := s.call(http.MethodGet, "/v1/instances/sales", nil)
+		return i["slowed_until"] != nil
+	})
+	eventually(t, "all are sent", func() bool { return len(arrivals(s, "sales")) == 7 })
+	sent := arrivals(s, "sales")[1:]
+	// A message a second instead of two: five gaps are five seconds, not two and a half.
+	if took := sent[5].ReceivedAt.Sub(sent[0].ReceivedAt); took < 4*time.Second {
+		t.Errorf("six messages went within %s", took)
+	}
+}
+
+func TestWhoIsToldToSlowDownWithoutATimeWaitsAllTheSame(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{quiet: true})
+	s.instance("sales")
+	f := sandbox.DefaultFaults()
+	f.TooMany, f.RetryAfterSeconds = 1, 0
+	if err := s.gateway.SetFaults(f); err != nil {
+		t.Fatal(err)
+	}
+	id := s.send("sales", "+5215550000001", "uno")["id"]
+	eventually(t, "it was told twice", func() bool { return len(arrivals(s, "sales")) >= 2 })
+	if gap := arrivals(s, "sales")[1].ReceivedAt.Sub(arrivals(s, "sales")[0].ReceivedAt); gap < 600*time.Millisecond {
+		t.Errorf("it was asked again after %s", gap)
+	}
+	mend(t, s)
+	s.awaitStatus(id, "accepted")
+}
+
+func TestAnOpenSessionEndsABlockAtOnce(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{quiet: true, workers: 2})
+	s.instance("sales")
+	f := sandbox.DefaultFaults()
+	f.ClosedInstances = []string{"sales"}
+	if err := s.gateway.SetFaults(f); err != nil {
+		t.Fatal(err)
+	}
+	id := s.send("sales", "+5215550000001", "Hola")["id"]
+	pool := testenv.PoolOn(t, s.database)
+	eventually(t, "it is blocked for some seconds", func() bool {
+		var failures int
+		if err := pool.QueryRow(t.Context(), "SELECT failures FROM instances WHERE name = 'sales'").Scan(&failures); err != nil {
+			t.Fatal(err)
+		}
+		return failures >= 5 // eight seconds, more or less
+	})
+	mend(t, s)
+	until := s.blockedUntil("sales")
+	body := []byte(`{"event":"connection.update","instance":"sales","data":{"instance":"sales","state":"open","statusReason":200}}`)
+	if status, answer := s.webhook("/webhooks/evolution/sales", body); status != http.StatusOK {
+		t.Fatalf("webhook: %d %v", status, answer)
+	}
+	s.awaitStatus(id, "accepted")
+	if sent := arrivals(s, "sales"); !sent[len(sent)-1].ReceivedAt.Before(until) {
+		t.Error("it went only when the block had ended by itself")
+	}
+}
+
+func (s *system) blockedUntil(instance string) time.Time {
+	s.tb.Helper()
+	_, i := s.call(http.MethodGet, "/v1/instances/"+instance, nil)
+	text, _ := i["blocked_until"].(string)
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		s.tb.Fatalf("the instance is not blocked: %v", i)
+	}
+	return at
+}
+
+func redisOf(t *testing.T, s *system) *redis.Client {
+	t.Helper()
+	opt, err := redis.ParseURL(s.redis)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rdb := redis.NewClient(opt)
+	t.Cleanup(func() { _ = rdb.Close() })
+	return rdb
 }

@@ -190,6 +190,9 @@ type Evidence struct {
 	Reason    string    // why it failed; may be empty
 }
 
+// ConnectionOpen is the state of a session that can send.
+const ConnectionOpen = "open"
+
 // Connection is the state of an instance's session with WhatsApp.
 type Connection struct {
 	State  string // open, connecting, close, refused

@@ -36,6 +36,7 @@ type instance struct {
 	WarmUp          *warmUp    `json:"warm_up" doc:"The cap grows to daily_cap"`
 	CapToday        *int       `json:"cap_today" doc:"With a daily_cap: what may be sent today"`
 	SentToday       *int       `json:"sent_today" doc:"With a daily_cap: what was"`
+	SlowedUntil     *time.Time `json:"slowed_until" doc:"The gateway asked to slow down: each minute until then halves rate_per_minute, at most to an eighth"`
 	NextSlotAt      *time.Time `json:"next_slot_at" doc:"The next message goes no sooner, because of the limits; null: at once"`
 	InDoubt         string     `json:"in_doubt" enum:"hold,resend" doc:"What happens to a message of which nobody can tell whether it was sent"`
 	Connection      string     `json:"connection" doc:"open, connecting, close, refused, or unknown: as the gateway said last"`
@@ -68,9 +69,8 @@ func instanceOf(i db.Instance) instance {
 		t := i.PausedAt.UTC()
 		out.PausedAt = &t
 	}
-	if i.BlockedUntil != nil && i.BlockedUntil.After(time.Now()) {
-		t := i.BlockedUntil.UTC()
-		out.BlockedUntil, out.BlockReason = &t, i.BlockReason
+	if out.BlockedUntil = ahead(i.BlockedUntil); out.BlockedUntil != nil {
+		out.BlockReason = i.BlockReason
 	}
 	if i.GapMaxMs != nil && i.GapMinMs != nil {
 		out.GapMS = []int32{*i.GapMinMs, *i.GapMaxMs}
@@ -81,11 +81,16 @@ func instanceOf(i db.Instance) instance {
 	if most, sent, ok := outbound.CapToday(i, time.Now()); ok {
 		out.CapToday, out.SentToday = &most, &sent
 	}
-	if i.SlotAt != nil && i.SlotAt.After(time.Now()) {
-		t := i.SlotAt.UTC()
-		out.NextSlotAt = &t
-	}
+	out.SlowedUntil, out.NextSlotAt = ahead(i.SlowedUntil), ahead(i.SlotAt)
 	return out
+}
+
+// ahead returns a time that has not come yet; nil otherwise.
+func ahead(t *time.Time) *time.Time {
+	if t == nil || !t.After(time.Now()) {
+		return nil
+	}
+	return new(t.UTC())
 }
 
 type instanceInput struct {
@@ -146,8 +151,7 @@ func (s *server) putInstance(ctx context.Context, in *putInstanceInput) (*putIns
 	if row.IsNew {
 		out.Status = http.StatusCreated
 	}
-	s.wake(ctx)
-	_ = db.New(s.Pool).AskToPull(ctx, in.Instance) // whoever waits for a slot looks again
+	s.lookAfter(ctx, in.Instance)
 	return out, nil
 }
 
@@ -215,7 +219,7 @@ func (s *server) pauseInstance(ctx context.Context, in *instanceInput) (*instanc
 func (s *server) resumeInstance(ctx context.Context, in *instanceInput) (*instanceOutput, error) {
 	out, err := s.oneInstance(ctx, in.Instance, db.New(s.Pool).ResumeInstance)
 	if err == nil {
-		s.wake(ctx)
+		s.lookAfter(ctx, in.Instance)
 	}
 	return out, err
 }
@@ -320,8 +324,11 @@ func unknownInstance() error {
 	return fault.New(fault.NotFound, "unknown_instance", "No instance has this name.")
 }
 
-// wake has the workers look at once; a second later they would look anyway.
-func (s *server) wake(ctx context.Context) { _ = db.New(s.Pool).WakeRelay(ctx) }
+// lookAfter has the workers look at an instance at once; they would anyway, a
+// little later.
+func (s *server) lookAfter(ctx context.Context, instance string) {
+	_ = db.New(s.Pool).LookAfter(ctx, instance)
+}
 
 // orMissing classifies what PostgreSQL said; missing stands for no row.
 func orMissing(err, missing error) error {

@@ -165,6 +165,11 @@ func (s *Service) read(ctx context.Context, q *db.Queries, e db.LockPendingEvent
 		if err := q.SetConnection(ctx, db.SetConnectionParams{ID: e.InstanceID, Connection: c.State}); err != nil {
 			return "", "", err
 		}
+		if c.State == gateway.ConnectionOpen { // its messages may have waited for that
+			if err := q.LookAfter(ctx, e.Instance); err != nil {
+				return "", "", err
+			}
+		}
 		s.c.Log.LogAttrs(ctx, slog.LevelInfo, "instance.connection",
 			slog.String("instance", e.Instance), slog.String("event", c.State), slog.Int("status", c.Reason))
 	}

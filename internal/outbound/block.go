@@ -6,29 +6,22 @@ import (
 	"time"
 
 	"github.com/msgorch/msgorch/db"
-	"github.com/msgorch/msgorch/internal/fault"
 	"github.com/msgorch/msgorch/internal/gateway"
 )
 
 // block stops an instance for a while, for every worker: its gateway asked to
-// slow down, or cannot be reached. No message burns an attempt on that. It
-// returns how long.
-func (s *Service) block(ctx context.Context, h head, a gateway.Answer) time.Duration {
+// slow down, or cannot be reached. No message burns an attempt on that.
+func (s *Service) block(ctx context.Context, h head, a gateway.Answer) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
 	ms, err := db.New(s.c.Pool).BlockInstance(ctx, db.BlockInstanceParams{
 		ID: h.InstanceID, Reason: a.Code + ": " + a.Reason, WaitMs: a.RetryAfter.Milliseconds(),
 		Probe: h.Failures > 0, Slow: a.Slow, SlowStep: slowStep,
 	})
-	wait := time.Duration(ms) * time.Millisecond
-	if err != nil { // this message waits all the same
-		wait = max(a.RetryAfter, fault.Backoff(1))
-	}
-	if h.Failures == 0 { // once, not for each message that was on its way
+	if h.Failures == 0 { // once, not for each message that tries it again
 		s.c.Log.LogAttrs(ctx, slog.LevelWarn, "instance.blocked", slog.String("instance", h.Instance),
-			slog.String("code", a.Code), slog.Duration("took", wait), slog.Any("error", err))
+			slog.String("code", a.Code), slog.Duration("took", time.Duration(ms)*time.Millisecond), slog.Any("error", err))
 	}
-	return max(wait, 0)
 }
 
 // unblock notes that an instance sends again.

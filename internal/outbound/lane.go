@@ -110,7 +110,7 @@ func (s *Service) attempt(ctx context.Context, l *line, h head, slot time.Time, 
 	case answer.Outcome == gateway.Pause:
 		s.pause(ctx, h, answer)
 	case answer.Scope == gateway.ScopeInstance:
-		st.wait = s.block(ctx, h, answer)
+		s.block(ctx, h, answer) // how long it waits is the instance's matter, not the message's
 	case h.Failures > 0 && answer.Outcome != gateway.InDoubt: // the gateway is there
 		s.unblock(ctx, l, h)
 	}
@@ -249,7 +249,7 @@ func settle(h head, a gateway.Answer) settlement {
 		st.status = db.MessageStatusQueued
 		switch a.Scope { // nor is what concerns more than the message
 		case gateway.ScopeInstance:
-			st.refund = true // how long it waits is the instance's matter
+			st.refund = true // and no wait of its own: the instance's may end sooner
 			return st
 		case gateway.ScopeChat:
 			st.refund, st.wait = true, max(a.RetryAfter, fault.Backoff(1))

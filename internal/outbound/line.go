@@ -24,8 +24,7 @@ type line struct {
 	freed   chan struct{} // holds a token when one left since the puller looked
 	paced   bool          // slots are handed out one by one
 	pulling bool
-	again   bool          // something may have come since the puller looked
-	came    chan struct{} // holds a token when something came
+	came    chan struct{} // holds a token when something came since the puller looked
 	opened  chan struct{} // holds a token when what held everything up is over
 	asked   time.Time     // when the other workers were last asked to pull
 }
@@ -108,6 +107,16 @@ func (l *line) acquire(stopping <-chan struct{}) (release func(), ok bool) {
 		return func() { <-l.places }, true
 	case <-stopping:
 		return nil, false
+	}
+}
+
+// take takes the token, if there is one.
+func take(c chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 

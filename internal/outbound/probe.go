@@ -41,7 +41,7 @@ func (s *Service) Probe(ctx context.Context, t tasks.ProbeInstance) error {
 	}
 	if n > 0 {
 		s.c.Log.LogAttrs(ctx, slog.LevelInfo, "instance.resumed", slog.String("instance", i.Name))
-		_ = q.WakeRelay(ctx) // a second later it would look anyway
+		_ = q.LookAfter(ctx, i.Name) // the relay would find it, a little later
 	}
 	return nil
 }

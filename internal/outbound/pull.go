@@ -42,7 +42,6 @@ func (s *Service) Pull(ctx context.Context, instance string) {
 func (s *Service) pull(ctx context.Context, l *line) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.again = true
 	offer(l.came)
 	if l.pulling || s.stopping() {
 		return
@@ -56,9 +55,7 @@ func (s *Service) pull(ctx context.Context, l *line) {
 // nothing is due or the next slot is far.
 func (s *Service) pullAll(ctx context.Context, l *line) {
 	for {
-		l.mu.Lock()
-		l.again = false
-		l.mu.Unlock()
+		take(l.came)
 		room := l.room(pullMost, s.c.Stopping)
 		if room == 0 {
 			s.leavePull(ctx, l)
@@ -82,14 +79,19 @@ func (s *Service) pullAll(ctx context.Context, l *line) {
 			}
 			continue
 		}
-		l.mu.Lock()
-		if !l.again || err != nil { // after an error the relay has somebody look again
-			l.pulling = false
-			l.mu.Unlock()
+		if !l.goOn(err == nil) { // after an error the relay has somebody look again
 			return
 		}
-		l.mu.Unlock()
 	}
+}
+
+// goOn reports whether the puller should look again, because it may and something
+// came since it did. If not, it is the puller no longer.
+func (l *line) goOn(may bool) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pulling = may && take(l.came)
+	return l.pulling
 }
 
 // askForHelp asks the other workers to pull too, unless they were asked just now.
@@ -109,9 +111,9 @@ func (s *Service) askForHelp(ctx context.Context, l *line) {
 // nap waits for the next slot, or for what may come before it. It returns false
 // when the service stops.
 func (s *Service) nap(l *line, got share) bool {
-	came := l.came
-	if got.closed {
-		came = nil
+	var came chan struct{}
+	if got.open {
+		came = l.came
 	}
 	timer := time.NewTimer(time.Until(got.next) - ahead/5) // a claim takes some milliseconds
 	defer timer.Stop()
@@ -140,8 +142,7 @@ type share struct {
 	heads []head
 	slots []time.Time // when each may go, on this process's clock; zero: at once
 	next  time.Time   // when there may be more; zero: nothing else is due
-	// closed says that nothing goes before next, whatever comes.
-	closed bool
+	open  bool        // what comes may go before next: only some chats must wait
 }
 
 // slot is a time at which a message may go, and where the limits stand then.
@@ -209,7 +210,7 @@ type window struct {
 	slots []time.Time
 	hold  time.Time // nothing before, whatever the limits say
 	next  time.Time // zero: nothing else is due
-	pause bool      // next is when a chat may go on; others may before
+	open  bool      // next is when a chat may go on; others may before
 }
 
 // claim takes heads for the slots there are.
@@ -280,7 +281,7 @@ func (w *window) awaitChat(ctx context.Context, q *db.Queries) error {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil
 	}
-	w.next, w.pause = latest(at, w.limits.next(w.standing, w.Now)), true
+	w.next, w.open = latest(at, w.limits.next(w.standing, w.Now)), true
 	return err
 }
 
@@ -293,7 +294,7 @@ func (w *window) share() share {
 		}
 		return w.read.Add(t.Sub(w.Now))
 	}
-	out := share{heads: w.heads, slots: w.slots, next: ours(w.next), closed: !w.pause}
+	out := share{heads: w.heads, slots: w.slots, next: ours(w.next), open: w.open}
 	for i, at := range out.slots {
 		out.slots[i] = ours(at)
 	}

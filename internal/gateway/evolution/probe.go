@@ -46,7 +46,7 @@ func readState(body []byte) error {
 	if !ok {
 		return errors.New("the gateway answered without a state")
 	}
-	if state != "open" {
+	if state != gateway.ConnectionOpen {
 		return fmt.Errorf("the session is %q", firstRunes(oneLine(state), 20))
 	}
 	return nil
