@@ -50,7 +50,7 @@ func TestOpenReturnsWhatWasSealed(t *testing.T) {
 		if diff := cmp.Diff(want.Reveal(), got.Reveal()); diff != "" {
 			t.Errorf("text (-want +got):\n%s", diff)
 		}
-		if want != "" && bytes.Contains(sealed, []byte(want)) {
+		if len(want) > 4 && bytes.Contains(sealed, []byte(want)) {
 			t.Errorf("%q can be read in the sealed bytes", want.Reveal())
 		}
 	}
