@@ -1,9 +1,8 @@
 -- name: AcceptMessages :many
 -- AcceptMessages stores outbound messages that were accepted together, in the
--- order given, and makes their chats. It answers for every message whether its
--- instance exists and whether it is new; one that is not new met its
--- idempotency key in an earlier message. Empty text and the zero time mean
--- null.
+-- order given, and makes their chats. It answers with those that are new, and
+-- those whose instance does not exist; a missing one met its idempotency key in
+-- an earlier message. Empty text and the zero time mean null.
 --
 -- Here and elsewhere "instance_id + 0" hides the column from every index but the
 -- one that is meant, which finds the row by the rest: on a small table the planner
@@ -13,7 +12,7 @@
 -- date by that one. Without bump no chat is held either, for a transaction that
 -- may stay open. Only a chat that another transaction is just making must be
 -- waited for; when it was made meanwhile, this does not see it, and the message
--- is neither new nor known by its key: then it is to be accepted again.
+-- is missing and not known by its key: then it is to be accepted again.
 WITH asked AS (
     SELECT row_number() OVER () AS ord, a.*
     FROM (
@@ -31,35 +30,32 @@ WITH asked AS (
     ) a
 ), known AS (
     SELECT a.*, i.id AS instance_id
-    FROM asked a JOIN instances i ON i.name = a.instance AND i.deleted_at IS NULL
+    FROM asked a LEFT JOIN instances i ON i.name = a.instance AND i.deleted_at IS NULL
 ), unseen AS (
-    SELECT k.* FROM known k
-    WHERE NOT EXISTS (
+    SELECT k.*, (SELECT c.id FROM chats c WHERE c.instance_id + 0 = k.instance_id AND c.jid = k.jid LIMIT 1) AS chat_id
+    FROM known k
+    WHERE k.instance_id IS NOT NULL AND NOT EXISTS (
         SELECT 1 FROM messages m
         WHERE m.instance_id + 0 = k.instance_id AND m.idempotency_key = NULLIF(k.idempotency_key, '')
     )
-), old_lanes AS (
-    SELECT c.id, c.instance_id, c.jid
-    FROM (SELECT DISTINCT instance_id, jid FROM unseen) u JOIN chats c USING (instance_id, jid)
-), new_lanes AS (
+), made AS (
     INSERT INTO chats (instance_id, jid, last_message_at)
     SELECT DISTINCT u.instance_id, u.jid, now() FROM unseen u
-    WHERE NOT EXISTS (SELECT 1 FROM old_lanes o WHERE o.instance_id = u.instance_id AND o.jid = u.jid)
+    WHERE u.chat_id IS NULL
     ORDER BY u.instance_id, u.jid
     ON CONFLICT ON CONSTRAINT chats_jid_key DO NOTHING
     RETURNING id, instance_id, jid
-), lanes AS (
-    SELECT id, instance_id, jid FROM old_lanes UNION ALL SELECT id, instance_id, jid FROM new_lanes
 ), bumped AS (
     UPDATE chats c SET last_message_at = GREATEST(c.last_message_at, now()), unread = 0
-    WHERE @bump::boolean AND c.id IN (SELECT o.id FROM chats o WHERE o.id IN (SELECT id FROM old_lanes) FOR NO KEY UPDATE SKIP LOCKED)
+    WHERE @bump::boolean AND c.id = ANY(ARRAY(
+        SELECT o.id FROM chats o WHERE o.id = ANY(ARRAY(SELECT u.chat_id FROM unseen u)) FOR NO KEY UPDATE SKIP LOCKED))
 ), fresh AS (
     INSERT INTO messages (
         id, instance_id, chat_id, direction, status, type, text, reply_to, priority,
         send_at, expires_at, metadata, idempotency_key, request_hash,
         next_attempt_at, task_batch, history, created_at
     )
-    SELECT u.id, u.instance_id, l.id, 'outbound',
+    SELECT u.id, u.instance_id, COALESCE(u.chat_id, (n.ids ->> (u.instance_id || ' ' || u.jid))::bigint), 'outbound',
            (CASE WHEN t.send_at > now() THEN 'scheduled' ELSE 'queued' END)::message_status,
            'text', u.text, NULLIF(u.reply_to, '00000000-0000-0000-0000-000000000000'), u.priority::message_priority,
            t.send_at, NULLIF(u.expires_at, '0001-01-01 00:00:00+00'), u.metadata::jsonb,
@@ -69,19 +65,17 @@ WITH asked AS (
                'status', CASE WHEN t.send_at > now() THEN 'scheduled' ELSE 'queued' END, 'at', now())),
            now()
     FROM unseen u
-    JOIN lanes l USING (instance_id, jid)
+    -- A map instead of a join, which would compare each message with each new chat.
+    CROSS JOIN (SELECT jsonb_object_agg(m.instance_id || ' ' || m.jid, m.id) AS ids FROM made m) n
     CROSS JOIN LATERAL (SELECT NULLIF(u.send_at, '0001-01-01 00:00:00+00') AS send_at) t
+    WHERE u.chat_id IS NOT NULL OR n.ids ->> (u.instance_id || ' ' || u.jid) IS NOT NULL
     ORDER BY u.ord
     ON CONFLICT (instance_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING id, created_at
 )
-SELECT (k.instance_id IS NOT NULL)::boolean AS instance_known,
-       (f.id IS NOT NULL)::boolean AS is_new,
-       COALESCE(f.created_at, now())::timestamptz AS created_at
-FROM asked a
-LEFT JOIN known k ON k.ord = a.ord
-LEFT JOIN fresh f ON f.id = a.id
-ORDER BY a.ord;
+SELECT f.id, true AS instance_known, f.created_at FROM fresh f
+UNION ALL
+SELECT k.id, false, now() FROM known k WHERE k.instance_id IS NULL;
 
 -- name: MessageByKey :one
 -- MessageByKey finds the message that an idempotency key stands for.

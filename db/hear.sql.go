@@ -101,8 +101,7 @@ WITH told AS (
     RETURNING m.id, m.chat_id
 ), cleared AS (
     UPDATE chats c SET unread = 0
-    FROM (SELECT DISTINCT chat_id FROM seen) s
-    WHERE c.id = s.chat_id AND c.unread > 0
+    WHERE c.id = ANY(ARRAY(SELECT s.chat_id FROM seen s)) AND c.unread > 0
 ), early AS (
     INSERT INTO early_evidence (instance_id, gateway_message_id, status, at, reason)
     SELECT t.instance_id, t.gateway_message_id, t.status, min(t.at), NULLIF(max(t.reason), '')
@@ -233,7 +232,7 @@ func (q *Queries) FinishEvents(ctx context.Context, arg FinishEventsParams) erro
 const inFlight = `-- name: InFlight :one
 SELECT EXISTS (
     SELECT 1 FROM messages m
-    WHERE m.settled_at IS NULL AND m.instance_id = $1
+    WHERE m.settled_at IS NULL AND m.seq > 0 AND m.instance_id = $1
       AND m.status = 'sending' AND m.text = $2::text
 )
 `
@@ -522,7 +521,9 @@ func (q *Queries) StoreEvents(ctx context.Context, arg StoreEventsParams) ([]uui
 
 const storeHeard = `-- name: StoreHeard :many
 WITH told AS (
-    SELECT row_number() OVER () AS ord, t.id, t.instance_id, t.jid, t.direction, t.type, t.text, t.content, t.sender, t.gateway_message_id, t.quoted_id, t.written_at, t.counts FROM (
+    SELECT row_number() OVER () AS ord, t.id, t.instance_id, t.jid, t.direction, t.type, t.text, t.content, t.sender, t.gateway_message_id, t.quoted_id, t.written_at, t.counts,
+           (SELECT c.id FROM chats c WHERE c.instance_id + 0 = t.instance_id AND c.jid = t.jid LIMIT 1) AS chat_id
+    FROM (
         SELECT unnest($1::uuid[]) AS id,
                unnest($2::bigint[]) AS instance_id,
                unnest($3::text[]) AS jid,
@@ -541,28 +542,28 @@ WITH told AS (
         id, instance_id, chat_id, direction, status, type, text, content, sender, gateway_message_id,
         reply_to, history, created_at, accepted_at, settled_at
     )
-    SELECT t.id, t.instance_id, c.id, t.direction, s.status, t.type, NULLIF(t.text, ''), NULLIF(t.content, '')::jsonb,
+    SELECT t.id, t.instance_id, t.chat_id, t.direction, s.status, t.type, NULLIF(t.text, ''), NULLIF(t.content, '')::jsonb,
            NULLIF(t.sender, ''), t.gateway_message_id,
            (SELECT q.id FROM messages q
             WHERE q.instance_id + 0 = t.instance_id AND q.gateway_message_id = NULLIF(t.quoted_id, '') LIMIT 1),
            jsonb_build_array(jsonb_build_object('status', s.status, 'at', now())),
            t.written_at, CASE WHEN t.direction = 'outbound' THEN now() END, now()
     FROM told t
-    JOIN chats c ON c.instance_id = t.instance_id AND c.jid = t.jid
     CROSS JOIN LATERAL (
         SELECT (CASE WHEN t.direction = 'outbound' THEN 'accepted' ELSE 'received' END)::message_status AS status
     ) s
-    WHERE NOT EXISTS (
+    WHERE t.chat_id IS NOT NULL AND NOT EXISTS (
         SELECT 1 FROM messages m
-        WHERE m.instance_id + 0 = t.instance_id AND m.gateway_message_id = t.gateway_message_id AND m.chat_id <> c.id AND m.direction = 'outbound')
+        WHERE m.instance_id + 0 = t.instance_id AND m.gateway_message_id = t.gateway_message_id AND m.chat_id <> t.chat_id AND m.direction = 'outbound')
     ORDER BY t.ord
     ON CONFLICT (instance_id, gateway_message_id, chat_id) WHERE gateway_message_id IS NOT NULL DO NOTHING
     RETURNING id, chat_id, direction, created_at
 ), news AS (
     SELECT f.chat_id, max(f.created_at) AS last_message_at,
-           count(*) FILTER (WHERE f.direction = 'inbound' AND t.counts)::integer AS received,
-           bool_or(f.direction = 'outbound' AND t.counts) AS answered
-    FROM fresh f JOIN told t ON t.id = f.id
+           count(*) FILTER (WHERE f.direction = 'inbound' AND k.ids ->> f.id::text IS NOT NULL)::integer AS received,
+           bool_or(f.direction = 'outbound' AND k.ids ->> f.id::text IS NOT NULL) AS answered
+    FROM fresh f
+    CROSS JOIN (SELECT jsonb_object_agg(t.id, true) FILTER (WHERE t.counts) AS ids FROM told t) k
     GROUP BY f.chat_id
 ), bumped AS (
     UPDATE chats c

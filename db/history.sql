@@ -44,7 +44,7 @@ SELECT sqlc.embed(m), i.name AS instance, c.jid AS chat
 FROM unnest(@instance_ids::bigint[]) AS wanted(id)
 CROSS JOIN LATERAL (
     SELECT p.id FROM messages p
-    WHERE p.instance_id = wanted.id AND p.settled_at IS NULL
+    WHERE p.instance_id = wanted.id AND p.settled_at IS NULL AND p.created_at > '-infinity'
       AND (p.created_at, p.seq) < (@before_at::timestamptz, @before_seq::bigint)
       AND p.created_at >= @since::timestamptz
       AND p.status::text = ANY(@statuses::text[])
@@ -107,7 +107,7 @@ FROM (
     WHERE s.settled_at IS NOT NULL AND s.text IS NOT NULL AND to_tsvector('simple', s.text) @@ to_tsquery('simple', @query::text)
     UNION ALL
     SELECT o.id FROM messages o
-    WHERE o.settled_at IS NULL AND o.instance_id = ANY(@instance_ids::bigint[])
+    WHERE o.settled_at IS NULL AND o.created_at > '-infinity' AND o.instance_id = ANY(@instance_ids::bigint[])
       AND to_tsvector('simple', o.text) @@ to_tsquery('simple', @query::text)
 ) f
 JOIN messages m ON m.id = f.id
@@ -168,7 +168,7 @@ RETURNING id;
 -- canceled, never both.
 WITH chosen AS (
     SELECT m.id FROM messages m
-    WHERE m.instance_id = ANY(@instance_ids::bigint[]) AND m.settled_at IS NULL
+    WHERE m.instance_id = ANY(@instance_ids::bigint[]) AND m.settled_at IS NULL AND m.created_at > '-infinity'
       AND m.direction = 'outbound' AND m.status IN ('scheduled', 'queued') AND m.created_at <= @asked_at::timestamptz
       AND (cardinality(@chat_ids::bigint[]) = 0 OR m.chat_id = ANY(@chat_ids::bigint[]))
       AND (cardinality(@statuses::text[]) = 0 OR m.status::text = ANY(@statuses::text[]))
@@ -193,7 +193,7 @@ SELECT count(*)::integer FROM done;
 -- these, failing again. It answers how many.
 WITH chosen AS (
     SELECT m.id FROM messages m
-    WHERE m.instance_id = ANY(@instance_ids::bigint[]) AND (m.stopped_at IS NOT NULL OR m.settled_at IS NULL)
+    WHERE m.instance_id = ANY(@instance_ids::bigint[]) AND (m.stopped_at IS NOT NULL OR m.settled_at IS NULL AND m.created_at > '-infinity')
       AND m.direction = 'outbound' AND m.attempt > 0
       AND (m.status IN ('failed', 'expired') AND m.stopped_at <= @asked_at::timestamptz
            OR m.status = 'unknown' AND m.next_attempt_at IS NULL)

@@ -48,7 +48,7 @@ func (q *Queries) AttemptsOf(ctx context.Context, messageID uuid.UUID) ([]Attemp
 const cancelMatching = `-- name: CancelMatching :one
 WITH chosen AS (
     SELECT m.id FROM messages m
-    WHERE m.instance_id = ANY($1::bigint[]) AND m.settled_at IS NULL
+    WHERE m.instance_id = ANY($1::bigint[]) AND m.settled_at IS NULL AND m.created_at > '-infinity'
       AND m.direction = 'outbound' AND m.status IN ('scheduled', 'queued') AND m.created_at <= $2::timestamptz
       AND (cardinality($3::bigint[]) = 0 OR m.chat_id = ANY($3::bigint[]))
       AND (cardinality($4::text[]) = 0 OR m.status::text = ANY($4::text[]))
@@ -423,7 +423,7 @@ SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.t
 FROM unnest($1::bigint[]) AS wanted(id)
 CROSS JOIN LATERAL (
     SELECT p.id FROM messages p
-    WHERE p.instance_id = wanted.id AND p.settled_at IS NULL
+    WHERE p.instance_id = wanted.id AND p.settled_at IS NULL AND p.created_at > '-infinity'
       AND (p.created_at, p.seq) < ($2::timestamptz, $3::bigint)
       AND p.created_at >= $4::timestamptz
       AND p.status::text = ANY($5::text[])
@@ -750,7 +750,7 @@ func (q *Queries) MessagesByID(ctx context.Context, ids []uuid.UUID) ([]Messages
 const retryMatching = `-- name: RetryMatching :one
 WITH chosen AS (
     SELECT m.id FROM messages m
-    WHERE m.instance_id = ANY($1::bigint[]) AND (m.stopped_at IS NOT NULL OR m.settled_at IS NULL)
+    WHERE m.instance_id = ANY($1::bigint[]) AND (m.stopped_at IS NOT NULL OR m.settled_at IS NULL AND m.created_at > '-infinity')
       AND m.direction = 'outbound' AND m.attempt > 0
       AND (m.status IN ('failed', 'expired') AND m.stopped_at <= $2::timestamptz
            OR m.status = 'unknown' AND m.next_attempt_at IS NULL)
@@ -832,7 +832,7 @@ FROM (
     WHERE s.settled_at IS NOT NULL AND s.text IS NOT NULL AND to_tsvector('simple', s.text) @@ to_tsquery('simple', $1::text)
     UNION ALL
     SELECT o.id FROM messages o
-    WHERE o.settled_at IS NULL AND o.instance_id = ANY($2::bigint[])
+    WHERE o.settled_at IS NULL AND o.created_at > '-infinity' AND o.instance_id = ANY($2::bigint[])
       AND to_tsvector('simple', o.text) @@ to_tsquery('simple', $1::text)
 ) f
 JOIN messages m ON m.id = f.id

@@ -21,7 +21,7 @@ WITH gone AS (
     SET status = 'canceled', stopped_at = now(), settled_at = now(),
         history = m.history || jsonb_build_object('status', 'canceled', 'at', now())
     FROM gone g
-    WHERE m.instance_id = g.id AND m.settled_at IS NULL AND m.status IN ('queued', 'scheduled')
+    WHERE m.instance_id = g.id AND m.settled_at IS NULL AND m.seq > 0 AND m.status IN ('queued', 'scheduled')
 )
 SELECT id FROM gone
 `

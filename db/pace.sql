@@ -30,7 +30,7 @@ WITH waiting AS (
     CROSS JOIN LATERAL (
         SELECT m.id, m.seq
         FROM messages m
-        WHERE m.instance_id = @instance_id AND m.priority = p.priority AND m.settled_at IS NULL
+        WHERE m.instance_id = @instance_id AND m.priority = p.priority AND m.settled_at IS NULL AND m.seq > 0
           AND (m.status = 'queued' AND m.next_attempt_at <= now() + @ahead::interval OR m.status = 'scheduled' AND m.next_attempt_at <= now())
           AND (m.expires_at IS NULL OR m.expires_at > now())
           AND COALESCE((SELECT c.slot_at FROM chats c WHERE c.id = m.chat_id), '-infinity') <= now() + @ahead::interval
@@ -92,9 +92,9 @@ RETURNING c.id, GREATEST(t.at, c.slot_at - l.per_message)::timestamptz AS at;
 SELECT c.slot_at::timestamptz AS slot_at
 FROM chats c
 WHERE c.instance_id = @instance_id AND c.slot_at > now()
-  AND EXISTS (
-      SELECT 1 FROM messages m
-      WHERE m.chat_id = c.id AND m.settled_at IS NULL AND m.status IN ('queued', 'scheduled') AND m.next_attempt_at <= c.slot_at)
+  AND (SELECT m.id FROM messages m
+       WHERE m.chat_id = c.id AND m.settled_at IS NULL AND m.status IN ('queued', 'scheduled') AND m.next_attempt_at <= c.slot_at
+       ORDER BY m.seq LIMIT 1) IS NOT NULL
 ORDER BY c.slot_at
 LIMIT 1;
 
@@ -131,7 +131,7 @@ SELECT h.id, h.seq, h.status, h.next_attempt_at::timestamptz AS next_attempt_at,
 FROM instances i
 CROSS JOIN LATERAL (
     SELECT m.* FROM messages m
-    WHERE m.instance_id = i.id AND m.settled_at IS NULL AND m.status IN ('queued', 'scheduled') AND m.next_attempt_at <= now()
+    WHERE m.instance_id = i.id AND m.settled_at IS NULL AND m.seq > 0 AND m.status IN ('queued', 'scheduled') AND m.next_attempt_at <= now()
     ORDER BY m.priority, m.seq
     LIMIT 1
 ) h

@@ -29,7 +29,7 @@ WITH waiting AS (
     CROSS JOIN LATERAL (
         SELECT m.id, m.seq
         FROM messages m
-        WHERE m.instance_id = $2 AND m.priority = p.priority AND m.settled_at IS NULL
+        WHERE m.instance_id = $2 AND m.priority = p.priority AND m.settled_at IS NULL AND m.seq > 0
           AND (m.status = 'queued' AND m.next_attempt_at <= now() + $3::interval OR m.status = 'scheduled' AND m.next_attempt_at <= now())
           AND (m.expires_at IS NULL OR m.expires_at > now())
           AND COALESCE((SELECT c.slot_at FROM chats c WHERE c.id = m.chat_id), '-infinity') <= now() + $3::interval
@@ -173,7 +173,7 @@ SELECT h.id, h.seq, h.status, h.next_attempt_at::timestamptz AS next_attempt_at,
 FROM instances i
 CROSS JOIN LATERAL (
     SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at FROM messages m
-    WHERE m.instance_id = i.id AND m.settled_at IS NULL AND m.status IN ('queued', 'scheduled') AND m.next_attempt_at <= now()
+    WHERE m.instance_id = i.id AND m.settled_at IS NULL AND m.seq > 0 AND m.status IN ('queued', 'scheduled') AND m.next_attempt_at <= now()
     ORDER BY m.priority, m.seq
     LIMIT 1
 ) h
@@ -374,9 +374,9 @@ const nextChatSlot = `-- name: NextChatSlot :one
 SELECT c.slot_at::timestamptz AS slot_at
 FROM chats c
 WHERE c.instance_id = $1 AND c.slot_at > now()
-  AND EXISTS (
-      SELECT 1 FROM messages m
-      WHERE m.chat_id = c.id AND m.settled_at IS NULL AND m.status IN ('queued', 'scheduled') AND m.next_attempt_at <= c.slot_at)
+  AND (SELECT m.id FROM messages m
+       WHERE m.chat_id = c.id AND m.settled_at IS NULL AND m.status IN ('queued', 'scheduled') AND m.next_attempt_at <= c.slot_at
+       ORDER BY m.seq LIMIT 1) IS NOT NULL
 ORDER BY c.slot_at
 LIMIT 1
 `

@@ -52,15 +52,20 @@ func TestNoHotStatementReadsAWholeTable(t *testing.T) {
 // good for full ones.
 func TestPlansMadeOnASmallDatabaseServeALargeOne(t *testing.T) {
 	t.Parallel()
-	for _, messages := range []int{0, 30, 150, 500, 1500} {
-		t.Run(fmt.Sprint(messages), func(t *testing.T) {
-			t.Parallel()
-			pool := testenv.Pool(t)
-			if messages > 0 {
-				fillSome(t, pool, messages)
+	for _, messages := range []int{0, 30, 150, 500, 2000} {
+		for _, open := range []bool{false, true} {
+			for _, analysed := range []bool{false, true} {
+				if messages < 150 && analysed {
+					continue // as good as any, and soon made anew
+				}
+				t.Run(fmt.Sprintf("%d messages, open %v, analysed %v", messages, open, analysed), func(t *testing.T) {
+					t.Parallel()
+					pool := testenv.Pool(t)
+					fillSome(t, pool, messages, open, analysed)
+					plansAreGood(t, pool)
+				})
 			}
-			plansAreGood(t, pool)
-		})
+		}
 	}
 }
 
@@ -93,7 +98,7 @@ func plansAreGood(t *testing.T, pool *pgxpool.Pool) {
 // that it has of an instance.
 func aimless(n node) (found []node) {
 	everything := n.Cond == "" || strings.HasPrefix(n.Cond, "(instance_id = ") && !strings.Contains(n.Cond, " AND ")
-	if (strings.HasSuffix(n.Kind, "Index Scan") || n.Kind == "Index Only Scan") && everything {
+	if n.Relation != "instances" && (strings.HasSuffix(n.Kind, "Index Scan") || n.Kind == "Index Only Scan") && everything { // instances are few
 		found = append(found, n)
 	}
 	for _, p := range n.Plans {
@@ -153,11 +158,12 @@ func (r *recorder) QueryRow(_ context.Context, sql string, args ...any) pgx.Row 
 func (*recorder) Scan(...any) error { return errRecorded }
 
 type node struct {
-	Kind     string `json:"Node Type"`
-	Relation string `json:"Relation Name"`
-	Index    string `json:"Index Name"`
-	Cond     string `json:"Index Cond"`
-	Plans    []node `json:"Plans"`
+	Kind     string  `json:"Node Type"`
+	Relation string  `json:"Relation Name"`
+	Index    string  `json:"Index Name"`
+	Cond     string  `json:"Index Cond"`
+	Rows     float64 `json:"Plan Rows"`
+	Plans    []node  `json:"Plans"`
 }
 
 func explain(t *testing.T, conn *pgx.Conn, sql string, args ...any) node {
@@ -222,9 +228,13 @@ type weeks struct {
 	event    uuid.UUID
 }
 
-// fillSome stores what the first seconds bring, and has nobody analyse it.
-func fillSome(t *testing.T, pool *pgxpool.Pool, messages int) {
+// fillSome stores what the first minutes bring. A third of the messages is open,
+// or none, as in a quiet hour.
+func fillSome(t *testing.T, pool *pgxpool.Pool, messages int, open, analysed bool) {
 	t.Helper()
+	if messages == 0 {
+		return
+	}
 	_, err := pool.Exec(t.Context(), fmt.Sprintf(`
 		INSERT INTO instances (name, gateway) VALUES ('i1', 'sandbox');
 		INSERT INTO chats (instance_id, jid, last_message_at) SELECT 1, n || '@s.whatsapp.net', now() FROM generate_series(1, %[1]d / 3 + 1) n;
@@ -237,6 +247,12 @@ func fillSome(t *testing.T, pool *pgxpool.Pool, messages int) {
 		INSERT INTO attempts (message_id, attempt, started_at, duration_ms, outcome) SELECT id, 1, now(), 5, 'accepted' FROM messages;
 		INSERT INTO gateway_events (id, instance_id, event, body, body_hash, state)
 		SELECT gen_random_uuid(), 1, 'messages.upsert', '{}', sha256(n::text::bytea), 'applied' FROM generate_series(1, %[1]d) n`, messages))
+	if err == nil && !open {
+		_, err = pool.Exec(t.Context(), "UPDATE messages SET status = 'accepted', settled_at = now()")
+	}
+	if err == nil && analysed {
+		_, err = pool.Exec(t.Context(), "VACUUM ANALYZE")
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

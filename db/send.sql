@@ -81,8 +81,7 @@ WITH held AS (
 )
 UPDATE messages m
 SET lease_until = now() + @lease::interval
-FROM held h
-WHERE m.id = h.id
+WHERE m.id = ANY(ARRAY(SELECT h.id FROM held h))
 RETURNING m.id;
 
 -- name: SettleAttempts :many
@@ -110,8 +109,8 @@ WITH told AS (
            unnest(@started_ats::timestamptz[]) AS started_at,
            unnest(@durations::integer[]) AS duration_ms
 ), locked AS (
-    SELECT k.id
-    FROM (SELECT id, attempt FROM told ORDER BY id) t
+    SELECT t.*
+    FROM (SELECT * FROM told ORDER BY id) t
     CROSS JOIN LATERAL (
         SELECT m.id FROM messages m
         WHERE m.id = t.id AND m.attempt = t.attempt AND m.status IN ('sending', 'unknown')
@@ -134,14 +133,13 @@ WITH told AS (
         accepted_at = CASE WHEN t.status = 'accepted' THEN now() END,
         stopped_at = CASE WHEN t.status IN ('failed', 'expired') THEN now() END,
         settled_at = CASE WHEN t.status NOT IN ('queued', 'unknown') THEN now() END
-    FROM told t
-    JOIN locked k ON k.id = t.id
+    FROM locked t
     WHERE m.id = t.id AND m.status IN ('sending', 'unknown') AND m.attempt = t.attempt
     RETURNING m.id, m.instance_id, m.gateway_message_id
 ), logged AS (
     INSERT INTO attempts (message_id, attempt, started_at, duration_ms, outcome, http_status, code, reason)
     SELECT t.id, t.attempt, t.started_at, t.duration_ms, t.outcome, NULLIF(t.http_status, 0), NULLIF(t.code, ''), NULLIF(t.reason, '')
-    FROM told t JOIN done d USING (id)
+    FROM locked t
     WHERE t.http_status >= 0
     ON CONFLICT ON CONSTRAINT attempts_pkey DO UPDATE -- its worker was taken for lost, and was not
     SET started_at = excluded.started_at, duration_ms = excluded.duration_ms, outcome = excluded.outcome,
@@ -260,10 +258,10 @@ WHERE m.settled_at IS NULL AND m.status IN ('queued', 'scheduled', 'unknown')
   AND (m.lease_until IS NULL OR m.lease_until < now())
   AND m.next_attempt_at <= @due_before::timestamptz
   AND (m.next_attempt_at, m.seq) > (@after_at::timestamptz, @after_seq::bigint)
-  AND NOT EXISTS (
-      SELECT 1 FROM messages p
-      WHERE p.chat_id = m.chat_id AND p.settled_at IS NULL AND p.seq < m.seq
-        AND (p.status IN ('queued', 'sending') OR p.status = 'unknown' AND p.next_attempt_at IS NOT NULL))
+  AND (SELECT p.id FROM messages p
+       WHERE p.chat_id = m.chat_id AND p.settled_at IS NULL AND p.seq < m.seq
+         AND (p.status IN ('queued', 'sending') OR p.status = 'unknown' AND p.next_attempt_at IS NOT NULL)
+       ORDER BY p.seq LIMIT 1) IS NULL
 ORDER BY m.next_attempt_at, m.seq
 LIMIT @max_rows;
 
@@ -319,7 +317,7 @@ WHERE m.id = (
     SELECT d.id FROM messages d
     JOIN chats c ON c.id = d.chat_id AND c.instance_id = @instance_id
     JOIN attempts a ON a.message_id = d.id AND a.attempt = d.attempt
-    WHERE d.settled_at IS NULL AND d.instance_id = @instance_id AND d.status = 'unknown'
+    WHERE d.settled_at IS NULL AND d.seq > 0 AND d.instance_id = @instance_id AND d.status = 'unknown'
       AND d.text = @text::text AND c.jid = ANY(@jids::text[])
       AND a.started_at - interval '5 seconds' <= @reported_at::timestamptz
     ORDER BY d.seq

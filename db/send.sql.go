@@ -76,7 +76,7 @@ WHERE m.id = (
     SELECT d.id FROM messages d
     JOIN chats c ON c.id = d.chat_id AND c.instance_id = $2
     JOIN attempts a ON a.message_id = d.id AND a.attempt = d.attempt
-    WHERE d.settled_at IS NULL AND d.instance_id = $2 AND d.status = 'unknown'
+    WHERE d.settled_at IS NULL AND d.seq > 0 AND d.instance_id = $2 AND d.status = 'unknown'
       AND d.text = $3::text AND c.jid = ANY($4::text[])
       AND a.started_at - interval '5 seconds' <= $5::timestamptz
     ORDER BY d.seq
@@ -407,10 +407,10 @@ WHERE m.settled_at IS NULL AND m.status IN ('queued', 'scheduled', 'unknown')
   AND (m.lease_until IS NULL OR m.lease_until < now())
   AND m.next_attempt_at <= $1::timestamptz
   AND (m.next_attempt_at, m.seq) > ($2::timestamptz, $3::bigint)
-  AND NOT EXISTS (
-      SELECT 1 FROM messages p
-      WHERE p.chat_id = m.chat_id AND p.settled_at IS NULL AND p.seq < m.seq
-        AND (p.status IN ('queued', 'sending') OR p.status = 'unknown' AND p.next_attempt_at IS NOT NULL))
+  AND (SELECT p.id FROM messages p
+       WHERE p.chat_id = m.chat_id AND p.settled_at IS NULL AND p.seq < m.seq
+         AND (p.status IN ('queued', 'sending') OR p.status = 'unknown' AND p.next_attempt_at IS NOT NULL)
+       ORDER BY p.seq LIMIT 1) IS NULL
 ORDER BY m.next_attempt_at, m.seq
 LIMIT $4
 `
@@ -629,8 +629,7 @@ WITH held AS (
 )
 UPDATE messages m
 SET lease_until = now() + $1::interval
-FROM held h
-WHERE m.id = h.id
+WHERE m.id = ANY(ARRAY(SELECT h.id FROM held h))
 RETURNING m.id
 `
 
@@ -678,8 +677,8 @@ WITH told AS (
            unnest($11::timestamptz[]) AS started_at,
            unnest($12::integer[]) AS duration_ms
 ), locked AS (
-    SELECT k.id
-    FROM (SELECT id, attempt FROM told ORDER BY id) t
+    SELECT t.id, t.attempt, t.status, t.gateway_message_id, t.refund, t.wait_ms, t.outcome, t.code, t.reason, t.http_status, t.started_at, t.duration_ms
+    FROM (SELECT id, attempt, status, gateway_message_id, refund, wait_ms, outcome, code, reason, http_status, started_at, duration_ms FROM told ORDER BY id) t
     CROSS JOIN LATERAL (
         SELECT m.id FROM messages m
         WHERE m.id = t.id AND m.attempt = t.attempt AND m.status IN ('sending', 'unknown')
@@ -702,14 +701,13 @@ WITH told AS (
         accepted_at = CASE WHEN t.status = 'accepted' THEN now() END,
         stopped_at = CASE WHEN t.status IN ('failed', 'expired') THEN now() END,
         settled_at = CASE WHEN t.status NOT IN ('queued', 'unknown') THEN now() END
-    FROM told t
-    JOIN locked k ON k.id = t.id
+    FROM locked t
     WHERE m.id = t.id AND m.status IN ('sending', 'unknown') AND m.attempt = t.attempt
     RETURNING m.id, m.instance_id, m.gateway_message_id
 ), logged AS (
     INSERT INTO attempts (message_id, attempt, started_at, duration_ms, outcome, http_status, code, reason)
     SELECT t.id, t.attempt, t.started_at, t.duration_ms, t.outcome, NULLIF(t.http_status, 0), NULLIF(t.code, ''), NULLIF(t.reason, '')
-    FROM told t JOIN done d USING (id)
+    FROM locked t
     WHERE t.http_status >= 0
     ON CONFLICT ON CONSTRAINT attempts_pkey DO UPDATE -- its worker was taken for lost, and was not
     SET started_at = excluded.started_at, duration_ms = excluded.duration_ms, outcome = excluded.outcome,

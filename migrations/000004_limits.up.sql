@@ -38,4 +38,4 @@ ALTER TABLE chats
 CREATE INDEX chats_slot_idx ON chats (instance_id, slot_at) WHERE slot_at IS NOT NULL;
 
 -- What waits of an instance, the most urgent first.
-CREATE INDEX messages_waiting_idx ON messages (instance_id, priority, seq) WHERE settled_at IS NULL;
+CREATE INDEX messages_waiting_idx ON messages (instance_id, priority, seq) WHERE settled_at IS NULL AND seq > 0;

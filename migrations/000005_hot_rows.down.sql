@@ -1,3 +1,9 @@
+ALTER TABLE chats DROP CONSTRAINT chats_jid_key;
+ALTER TABLE chats ADD CONSTRAINT chats_jid_key UNIQUE (instance_id, jid);
+DROP INDEX messages_open_idx;
+CREATE INDEX messages_open_idx ON messages (instance_id, created_at DESC, seq DESC) WHERE settled_at IS NULL;
+DROP INDEX messages_due_idx;
+CREATE INDEX messages_due_idx ON messages (next_attempt_at, seq) WHERE settled_at IS NULL;
 DROP INDEX messages_gateway_message_key;
 CREATE UNIQUE INDEX messages_gateway_message_key ON messages (instance_id, gateway_message_id, chat_id) WHERE gateway_message_id IS NOT NULL;
 DROP INDEX messages_idempotency_key;

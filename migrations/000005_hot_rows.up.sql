@@ -13,3 +13,13 @@ DROP INDEX messages_idempotency_key;
 CREATE UNIQUE INDEX messages_idempotency_key ON messages (idempotency_key, instance_id) WHERE idempotency_key IS NOT NULL;
 DROP INDEX messages_gateway_message_key;
 CREATE UNIQUE INDEX messages_gateway_message_key ON messages (gateway_message_id, instance_id, chat_id) WHERE gateway_message_id IS NOT NULL;
+ALTER TABLE chats DROP CONSTRAINT chats_jid_key;
+ALTER TABLE chats ADD CONSTRAINT chats_jid_key UNIQUE (jid, instance_id);
+
+-- While no message is open, every index of open messages is empty, the planner
+-- takes any of them for as good, and a prepared statement keeps what it took. So
+-- each is only for statements that name its condition.
+DROP INDEX messages_due_idx;
+CREATE INDEX messages_due_idx ON messages (next_attempt_at, seq) WHERE settled_at IS NULL AND next_attempt_at IS NOT NULL;
+DROP INDEX messages_open_idx;
+CREATE INDEX messages_open_idx ON messages (instance_id, created_at DESC, seq DESC) WHERE settled_at IS NULL AND created_at > '-infinity';

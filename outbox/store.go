@@ -124,15 +124,19 @@ func storeTimes(ctx context.Context, q *db.Queries, group uuid.UUID, batch []tas
 	if err != nil {
 		return nil, fmt.Errorf("accept messages: %w", err)
 	}
+	told := make(map[uuid.UUID]db.AcceptMessagesRow, len(rows))
+	for _, row := range rows {
+		told[row.ID] = row
+	}
 	var again []int
-	for n, row := range rows {
-		i := at[n]
+	for n, i := range at {
 		answers[i].receipt.ID, answers[i].receipt.Chat = args.Ids[n], args.Chats[n]
+		row, isTold := told[args.Ids[n]]
 		switch {
-		case !row.InstanceKnown:
+		case isTold && !row.InstanceKnown:
 			answers[i].err = fault.New(fault.Invalid, "unknown_instance", "No instance has this name.").
 				At("instance").Because(ErrUnknownInstance)
-		case row.IsNew:
+		case isTold:
 			answers[i].receipt.CreatedAt = row.CreatedAt
 			answers[i].receipt.Status = statusAt(batch[i].SendAt, row.CreatedAt)
 		default:
