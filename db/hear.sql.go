@@ -633,7 +633,9 @@ DELETE FROM early_evidence e
 USING (
     SELECT DISTINCT v.instance_id, v.gateway_message_id
     FROM early_evidence v
-    JOIN messages m ON m.instance_id + 0 = v.instance_id AND m.gateway_message_id = v.gateway_message_id
+    CROSS JOIN LATERAL (
+        SELECT m.id FROM messages m WHERE m.instance_id + 0 = v.instance_id AND m.gateway_message_id = v.gateway_message_id LIMIT 1
+    ) m
     WHERE v.received_at >= $1::timestamptz
     ORDER BY 1, 2
     LIMIT $2

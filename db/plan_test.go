@@ -311,8 +311,7 @@ type statement struct {
 }
 
 // statements are those that run for every message or event, those that run
-// every second, and the listings. TakeEarlyEvidence is not among them: it looks
-// at all evidence that has no row.
+// every second, and the listings.
 func (w weeks) statements() []statement {
 	ctx := context.Background() // the recorder does not wait
 	now := time.Now()
@@ -427,6 +426,9 @@ func (w weeks) statements() []statement {
 			_, _ = q.ApplyEvidence(ctx, db.ApplyEvidenceParams{
 				InstanceIds: instances, GatewayMessageIds: gateways, Statuses: []string{"read"}, Ats: []time.Time{now}, Reasons: []string{""},
 			})
+		}},
+		{"TakeEarlyEvidence", false, func(q *db.Queries) {
+			_, _ = q.TakeEarlyEvidence(ctx, db.TakeEarlyEvidenceParams{Since: now, MaxRows: 500})
 		}},
 		{"PurgeEarlyEvidence", false, func(q *db.Queries) { _, _ = q.PurgeEarlyEvidence(ctx) }},
 

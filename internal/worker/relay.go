@@ -22,9 +22,15 @@ import (
 const (
 	sweepInterval = time.Second
 	sweepLeast    = 50 * time.Millisecond // between two sweeps, when a scheduled message is due sooner than the next
-	sweepTimeout  = 20 * time.Second
-	sweepPage     = 500
-	sweepPages    = 20 // of each kind in one sweep; the next goes on where this one stopped
+	// sweepShare is how much longer than a sweep the pause after it is at least: a
+	// sweep reads all that is due, and a long backlog must not cost PostgreSQL a core.
+	// No sweep counts for more than sweepLongest, so that what is lost waits for half
+	// a minute at most.
+	sweepShare   = 20
+	sweepLongest = 1500 * time.Millisecond
+	sweepTimeout = 20 * time.Second
+	sweepPage    = 500
+	sweepPages   = 20 // of each kind in one sweep; the next goes on where this one stopped
 	// grace is how old a row is before Redis is asked whether it knows of it:
 	// an accept tells Redis within milliseconds.
 	grace = 2 * time.Second
@@ -90,8 +96,9 @@ func (r *Relay) Wake() {
 func (r *Relay) Run(ctx context.Context) {
 	timer := time.NewTimer(sweepInterval)
 	defer timer.Stop()
+	var took time.Duration
 	for {
-		wait := sweepInterval
+		wait := max(sweepInterval, sweepShare*took)
 		if !r.next.IsZero() {
 			wait = min(wait, max(time.Until(r.next), sweepLeast))
 		}
@@ -104,7 +111,11 @@ func (r *Relay) Run(ctx context.Context) {
 		case <-r.woken:
 			patience = 0
 		}
-		if err := r.Sweep(ctx, patience); err != nil && ctx.Err() == nil {
+		start := time.Now()
+		err := r.Sweep(ctx, patience)
+		took = min(time.Since(start), sweepLongest)
+		if err != nil && ctx.Err() == nil {
+			took = 0 // it waited for a server, not for rows
 			r.Log.LogAttrs(ctx, slog.LevelWarn, "relay.failed", slog.Any("error", err))
 		}
 	}
