@@ -14,17 +14,19 @@ import (
 
 // Account is one instance as its gateway knows it.
 type Account struct {
-	Instance   string // the name the gateway calls it by
-	BaseURL    string // without a trailing slash
+	Instance   string // what the gateway calls it: a name, or the Cloud API's phone_number_id
+	BaseURL    string // without a trailing slash; the Cloud API's has its version: https://graph.facebook.com/v23.0
 	Credential secret.Text
 }
 
 // Outgoing is a message to hand to a gateway.
 type Outgoing struct {
-	To       string // a JID: 5215550000001@s.whatsapp.net, …@g.us or …@lid
-	Type     string // one of the Type constants
-	Text     string // UTF-8
-	QuotedID string // gateway id of the message replied to; empty if none
+	ID       string   // ours; a gateway that can echo it in its reports is told
+	To       string   // a JID: 5215550000001@s.whatsapp.net, …@g.us or …@lid
+	Type     string   // one of the Type constants
+	Text     string   // UTF-8
+	Content  *Content // nil for plain text; a reaction's To is the gateway's id here
+	QuotedID string   // gateway id of the message replied to; empty if none
 }
 
 // Outcome classifies what a gateway did with a send. Its HTTP status alone
@@ -162,10 +164,16 @@ type Update struct {
 	Connection *Connection
 	Contacts   []Contact
 	Chats      []Chat
+	Edits      []Edit
+	Deletions  []Deletion
+	// Unusable says why parts of the event cannot be used, one line each, without
+	// what people wrote. The other parts count; the event is kept for a person.
+	Unusable []string
 }
 
 // Message is a message the gateway reports, in either direction.
 type Message struct {
+	Account  string          // the gateway's name of the instance, if the event tells of several; else empty
 	ID       string          // the gateway's id, opaque text
 	Chat     string          // canonical JID: the phone number's when it is known, else the LID or group
 	ChatAlt  string          // another JID of the same chat; empty if none is known
@@ -184,10 +192,28 @@ type Message struct {
 
 // Evidence is what the gateway says about a message's way to its reader.
 type Evidence struct {
+	Account   string // as in Message
 	MessageID string // the gateway's id; statuses match by it alone, never by address
+	Ours      string // our id, if the gateway echoes it
 	Status    Status
 	At        time.Time // zero if the gateway did not say
+	Code      string    // the gateway's own code of a failure; may be empty
 	Reason    string    // why it failed; may be empty
+}
+
+// Edit is a new text of a message.
+type Edit struct {
+	Account   string // as in Message
+	MessageID string // the gateway's id of the message that was edited
+	Text      string // as in Message
+	At        time.Time
+}
+
+// Deletion says that a message was deleted for everyone.
+type Deletion struct {
+	Account   string // as in Message
+	MessageID string // the gateway's id of the message that was deleted
+	At        time.Time
 }
 
 // ConnectionOpen is the state of a session that can send.
@@ -201,8 +227,10 @@ type Connection struct {
 
 // Contact is what the gateway knows of a person or group.
 type Contact struct {
-	JID  string
-	Name string // may be empty
+	Account string // as in Message
+	JID     string
+	Name    string   // may be empty
+	Aliases []string // other JIDs of the same person: …@s.whatsapp.net, …@lid, …@bsuid
 }
 
 // Chat is what the gateway says of a conversation.
