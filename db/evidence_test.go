@@ -1,7 +1,6 @@
 package db_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -526,7 +525,8 @@ func TestOrphanedEvidenceIsForgottenAfterAWeek(t *testing.T) {
 	l.tell(t, "old", proof{"read", at})
 	l.tell(t, "new", proof{"read", at})
 	l.exec(t, "UPDATE early_evidence SET received_at = now() - interval '8 days' WHERE gateway_message_id = 'old'")
-	if n, err := l.q.PurgeEarlyEvidence(context.WithoutCancel(t.Context())); n != 1 || err != nil {
+	week := time.Now().AddDate(0, 0, -7)
+	if n, err := l.q.PurgeEvidence(t.Context(), db.PurgeEvidenceParams{Before: week, MaxRows: 500}); n != 1 || err != nil {
 		t.Errorf("forgot %d, %v, want 1", n, err)
 	}
 }

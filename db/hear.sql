@@ -300,10 +300,6 @@ USING (
 WHERE e.instance_id = found.instance_id AND e.gateway_message_id = found.gateway_message_id
 RETURNING e.instance_id, e.gateway_message_id, e.status::text AS status, e.at, COALESCE(e.reason, '')::text AS reason;
 
--- name: PurgeEarlyEvidence :execrows
--- PurgeEarlyEvidence forgets evidence whose message never came.
-DELETE FROM early_evidence WHERE received_at < now() - interval '7 days';
-
 -- name: SetConnection :exec
 -- SetConnection records the state of an instance's session. An open session
 -- ends a block, and a pause that a failure had caused; one that a person ordered

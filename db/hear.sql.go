@@ -414,19 +414,6 @@ func (q *Queries) OverdueEvents(ctx context.Context, arg OverdueEventsParams) ([
 	return items, nil
 }
 
-const purgeEarlyEvidence = `-- name: PurgeEarlyEvidence :execrows
-DELETE FROM early_evidence WHERE received_at < now() - interval '7 days'
-`
-
-// PurgeEarlyEvidence forgets evidence whose message never came.
-func (q *Queries) PurgeEarlyEvidence(ctx context.Context) (int64, error) {
-	result, err := q.db.Exec(ctx, purgeEarlyEvidence)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
 const setConnection = `-- name: SetConnection :exec
 UPDATE instances
 SET connection = $1,

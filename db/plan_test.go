@@ -430,7 +430,13 @@ func (w weeks) statements() []statement {
 		{"TakeEarlyEvidence", false, func(q *db.Queries) {
 			_, _ = q.TakeEarlyEvidence(ctx, db.TakeEarlyEvidenceParams{Since: now, MaxRows: 500})
 		}},
-		{"PurgeEarlyEvidence", false, func(q *db.Queries) { _, _ = q.PurgeEarlyEvidence(ctx) }},
+		{"PurgeEvidence", false, func(q *db.Queries) { _, _ = q.PurgeEvidence(ctx, db.PurgeEvidenceParams{Before: now, MaxRows: 500}) }},
+		{"PurgeMessages", false, func(q *db.Queries) {
+			_, _ = q.PurgeMessages(ctx, db.PurgeMessagesParams{BeforeID: uuid.UUID{1}, Before: now, MaxRows: 500})
+		}},
+		{"PurgeEvents", false, func(q *db.Queries) {
+			_, _ = q.PurgeEvents(ctx, db.PurgeEventsParams{BeforeID: uuid.UUID{1}, States: []string{"applied"}, MaxRows: 500})
+		}},
 
 		list("ListMessages of an instance", instances),
 		list("ListMessages of all", all),

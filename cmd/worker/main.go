@@ -30,6 +30,7 @@ import (
 	"github.com/msgorch/msgorch/internal/egress"
 	"github.com/msgorch/msgorch/internal/gateway"
 	"github.com/msgorch/msgorch/internal/gateway/evolution"
+	"github.com/msgorch/msgorch/internal/history"
 	"github.com/msgorch/msgorch/internal/inbound"
 	"github.com/msgorch/msgorch/internal/logging"
 	"github.com/msgorch/msgorch/internal/outbound"
@@ -112,6 +113,10 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 		Pool: pool, Client: client, Log: log,
 		Decoders: map[string]gateway.Decoder{"evolution": decoder, "sandbox": decoder},
 	})
+	purger := history.Purger{Pool: pool, Log: logging.Component(log, "worker.purge"), Keep: history.Retention{
+		Messages: cfg.Retention["messages"], Events: cfg.Retention["events"],
+		Quarantined: cfg.Retention["quarantined"], Evidence: cfg.Retention["evidence"],
+	}}
 	relay := worker.NewRelay(worker.RelayConfig{Pool: pool, Client: client, Redis: rdb, Metrics: metrics, Log: logging.Component(log, "worker.relay")})
 
 	health, err := serveHealth(ctx, log, cfg.WorkerAddr, pool, rdb, registry)
@@ -119,7 +124,7 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 		return err
 	}
 	bell := worker.NewBell(ctx.Done())
-	servers, err := startServers(ctx, cfg, bell, worker.Mux(out, in, metrics, log), log)
+	servers, err := startServers(ctx, cfg, bell, worker.Mux(out, in, purger, metrics, log), log)
 	if err != nil {
 		return err
 	}

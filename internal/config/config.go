@@ -47,6 +47,8 @@ type Config struct {
 	AllowPrivateTargets bool          // gateways and endpoints may be on loopback and private addresses
 	ShutdownWait        time.Duration // how long work may go on after a stop signal
 
+	Retention map[string]time.Duration // how long messages, events, quarantined events and evidence are kept; 0: for ever
+
 	OTLPEndpoint string // base URL, no trailing slash; traces go to /v1/traces below it; empty: tracing is off
 }
 
@@ -88,6 +90,7 @@ func LoadFor(getenv func(string) string, required ...string) (Config, error) {
 		MaxBodyBytes:        int64(r.number("MAX_BODY_BYTES", "16777216", 1024, 1<<30)), // PostgreSQL's bytea ends at 1 GiB
 		AllowPrivateTargets: r.boolean("ALLOW_PRIVATE_TARGETS", "false"),
 		ShutdownWait:        r.duration("SHUTDOWN_WAIT", "25s", time.Second, 10*time.Minute),
+		Retention:           r.days("RETENTION_DAYS", "messages=0,events=30,quarantined=0,evidence=7"),
 		OTLPEndpoint:        r.baseURL("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318"),
 	}
 	if c.AdminAddr != "" && !loopback(c.AdminAddr) && r.value("ADMIN_TOKEN", "") == "" {

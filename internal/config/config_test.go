@@ -23,6 +23,7 @@ import (
 const (
 	databaseURL = "postgres://msgorch:hunter2@127.0.0.1:5432/msgorch"
 	exampleFile = "../../.env.example"
+	day         = 24 * time.Hour
 )
 
 // from returns a getenv for the given variables.
@@ -49,6 +50,7 @@ func defaults() config.Config {
 		WorkerServers: 1,
 		MaxBodyBytes:  16 << 20,
 		ShutdownWait:  25 * time.Second,
+		Retention:     map[string]time.Duration{"messages": 0, "events": 30 * day, "quarantined": 0, "evidence": 7 * day},
 	}
 }
 
@@ -90,6 +92,7 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 		"MAX_BODY_BYTES":              "1024",
 		"ALLOW_PRIVATE_TARGETS":       "true",
 		"SHUTDOWN_WAIT":               "10m",
+		"RETENTION_DAYS":              "messages=365, events=0",
 		"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318/",
 	}
 	want := config.Config{
@@ -114,6 +117,7 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 		MaxBodyBytes:        1024,
 		AllowPrivateTargets: true,
 		ShutdownWait:        10 * time.Minute,
+		Retention:           map[string]time.Duration{"messages": 365 * day, "events": 0, "quarantined": 0, "evidence": 7 * day},
 		OTLPEndpoint:        "http://collector:4318",
 	}
 
@@ -190,6 +194,10 @@ func TestMistakeIsOneLineWithNameReasonAndExampleButNoValue(t *testing.T) {
 		{"SHUTDOWN_WAIT", "25", "1s to 10m"},
 		{"SHUTDOWN_WAIT", "999ms", "1s to 10m"},
 		{"SHUTDOWN_WAIT", "11m", "1s to 10m"},
+		{"RETENTION_DAYS", "hunter2=1", "does not exist"},
+		{"RETENTION_DAYS", "messages", "0 (for ever) to 36500"},
+		{"RETENTION_DAYS", "messages=-1", "0 (for ever) to 36500"},
+		{"RETENTION_DAYS", "events=1,events=2", "twice"},
 		{"OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "not a valid URL"},
 	}
 	for _, tt := range tests {

@@ -2,11 +2,14 @@ package config
 
 import (
 	"errors"
+	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // The errors of this file quote no values; see LoadFor.
@@ -30,6 +33,32 @@ func parseWeights(s string, known map[string]int) (map[string]int, error) {
 		weights[queue] = weight
 	}
 	return weights, nil
+}
+
+// parseDays reads kind=days,kind=days into what usual says. A nil usual allows
+// any kind.
+func parseDays(s string, usual map[string]time.Duration) (map[string]time.Duration, error) {
+	const most = 36_500
+	keep, said := maps.Clone(usual), map[string]bool{}
+	if keep == nil {
+		keep = map[string]time.Duration{}
+	}
+	for pair := range strings.SplitSeq(s, ",") {
+		kind, text, _ := strings.Cut(pair, "=")
+		kind = strings.TrimSpace(kind)
+		if _, ok := usual[kind]; !ok && usual != nil {
+			return nil, errors.New("names a kind of data that does not exist")
+		}
+		if said[kind] {
+			return nil, errors.New("names a kind of data twice")
+		}
+		days, err := strconv.Atoi(strings.TrimSpace(text))
+		if err != nil || days < 0 || days > most {
+			return nil, fmt.Errorf("must give each kind of data a number of days from 0 (for ever) to %d", most)
+		}
+		keep[kind], said[kind] = time.Duration(days)*24*time.Hour, true
+	}
+	return keep, nil
 }
 
 // parseListenAddr checks host:port. The host may be empty, the port 0.

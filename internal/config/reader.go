@@ -114,6 +114,19 @@ func (r *reader) weights(name, fallback string) map[string]int {
 	})
 }
 
+// days reads kind=days pairs, zero meaning for ever. The kinds of fallback are
+// all there are; those that are left out have its days.
+func (r *reader) days(name, fallback string) map[string]time.Duration {
+	usual, err := parseDays(fallback, nil)
+	if err != nil {
+		r.fail(name, "has a broken default", fallback)
+		return nil
+	}
+	return read(r, name, fallback, fallback, func(s string) (map[string]time.Duration, error) {
+		return parseDays(s, usual)
+	})
+}
+
 // token reads a password that somebody must not be able to guess.
 func (r *reader) token(name string) secret.Text {
 	const least = 16

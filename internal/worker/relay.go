@@ -39,6 +39,7 @@ const (
 	activePatience = 4 * time.Second
 	againEvery     = 10 * time.Second
 	orphansEvery   = 15 * time.Second
+	purgeEvery     = 15 * time.Minute // the task of one hour is queued once
 	earlyWindow    = 2 * time.Minute
 )
 
@@ -112,13 +113,26 @@ func (r *Relay) Run(ctx context.Context) {
 			patience = 0
 		}
 		start := time.Now()
-		err := r.Sweep(ctx, patience)
+		err := errors.Join(r.Sweep(ctx, patience), r.askToPurge(ctx))
 		took = min(time.Since(start), sweepLongest)
 		if err != nil && ctx.Err() == nil {
 			took = 0 // it waited for a server, not for rows
 			r.Log.LogAttrs(ctx, slog.LevelWarn, "relay.failed", slog.Any("error", err))
 		}
 	}
+}
+
+// askToPurge queues the hour's task that deletes what is old.
+func (r *Relay) askToPurge(ctx context.Context) error {
+	if time.Since(r.purged) < purgeEvery {
+		return nil
+	}
+	err := tasks.Enqueue(ctx, r.Client, tasks.Purge{Due: time.Now()})
+	if err != nil && !errors.Is(err, tasks.ErrDuplicate) {
+		return err
+	}
+	r.purged = time.Now()
+	return nil
 }
 
 // Sweep puts right what it finds, unless another worker is at it: then it does
@@ -178,16 +192,6 @@ func (r *Relay) repair(ctx context.Context) error {
 		return err
 	}
 	r.count("early_evidence", met)
-	if time.Since(r.purged) > time.Hour {
-		r.purged = time.Now()
-		n, err := q.PurgeEarlyEvidence(ctx)
-		if err != nil {
-			return fmt.Errorf("purge evidence: %w", err)
-		}
-		if n > 0 { // statuses of messages that this instance's webhooks never told us of
-			r.Log.LogAttrs(ctx, slog.LevelWarn, "evidence.orphaned", slog.Int64("rows", n))
-		}
-	}
 	return nil
 }
 
