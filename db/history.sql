@@ -17,109 +17,181 @@ SELECT * FROM attempts WHERE message_id = @message_id ORDER BY attempt;
 
 -- name: ListMessages :many
 -- ListMessages lists messages of instances and directions, newest first,
--- before a position: one index walk for each pair, merged. No statuses mean
--- any.
+-- before a position: one index walk for each pair, merged.
 SELECT sqlc.embed(m), i.name AS instance, c.jid AS chat
-FROM unnest(@instance_ids::bigint[]) AS wanted(id)
-CROSS JOIN unnest(@directions::text[]) AS way(direction)
-CROSS JOIN LATERAL (
-    SELECT p.id FROM messages p
-    WHERE p.instance_id = wanted.id AND p.direction = way.direction::message_direction
-      AND (p.created_at, p.seq) < (@before_at::timestamptz, @before_seq::bigint)
-      AND p.created_at >= @since::timestamptz
-      AND (cardinality(@statuses::text[]) = 0 OR p.status::text = ANY(@statuses::text[]))
-    ORDER BY p.created_at DESC, p.seq DESC
+FROM (
+    SELECT page.id
+    FROM unnest(@instance_ids::bigint[]) AS wanted(id)
+    CROSS JOIN unnest(@directions::text[]) AS way(direction)
+    CROSS JOIN LATERAL (
+        SELECT p.id, p.created_at, p.seq FROM messages p
+        WHERE p.instance_id = wanted.id AND p.direction = way.direction::message_direction
+          AND (p.created_at, p.seq) < (@before_at::timestamptz, @before_seq::bigint)
+          AND p.created_at >= @since::timestamptz
+        ORDER BY p.created_at DESC, p.seq DESC
+        LIMIT @max_rows
+    ) page
+    ORDER BY page.created_at DESC, page.seq DESC
     LIMIT @max_rows
 ) page
 JOIN messages m ON m.id = page.id
 JOIN instances i ON i.id = m.instance_id
 JOIN chats c ON c.id = m.chat_id
-ORDER BY m.created_at DESC, m.seq DESC
+ORDER BY m.created_at DESC, m.seq DESC;
+
+-- name: WalkMessages :many
+-- WalkMessages is ListMessages for filters that have no index: it looks at the
+-- newest each_rows messages of every instance and direction before a position,
+-- and answers with those that match, and with how far it has looked: the last row
+-- has is_horizon unless that was the end, or the page is full without it.
+WITH seen AS (
+    SELECT p.*
+    FROM unnest(@instance_ids::bigint[]) AS wanted(id)
+    CROSS JOIN unnest(@directions::text[]) AS way(direction)
+    CROSS JOIN LATERAL (
+        SELECT m.id, m.created_at, m.seq, row_number() OVER (ORDER BY m.created_at DESC, m.seq DESC) AS n,
+               COALESCE((cardinality(@statuses::text[]) = 0 OR m.status::text = ANY(@statuses::text[]))
+                   AND (@query::text = '' OR to_tsvector('simple', m.text) @@ to_tsquery('simple', @query::text)), false) AS matches
+        FROM messages m
+        WHERE m.instance_id = wanted.id AND m.direction = way.direction::message_direction
+          AND (m.created_at, m.seq) < (@before_at::timestamptz, @before_seq::bigint)
+          AND m.created_at >= @since::timestamptz
+        ORDER BY m.created_at DESC, m.seq DESC
+        LIMIT @each_rows
+    ) p
+), horizon AS (
+    SELECT s.created_at, s.seq FROM seen s WHERE s.n = @each_rows::bigint ORDER BY s.created_at DESC, s.seq DESC LIMIT 1
+)
+SELECT s.id, s.created_at, s.seq, s.matches::boolean AS matches, COALESCE(s.seq = h.seq, false)::boolean AS is_horizon
+FROM seen s LEFT JOIN horizon h ON true
+WHERE (h.seq IS NULL OR (s.created_at, s.seq) >= (h.created_at, h.seq)) AND (s.matches OR s.seq = h.seq)
+ORDER BY s.created_at DESC, s.seq DESC
 LIMIT @max_rows;
 
 -- name: ListOpenMessages :many
 -- ListOpenMessages is ListMessages for statuses of unsettled messages
 -- (scheduled, queued, sending, unknown), which have an index of their own.
 SELECT sqlc.embed(m), i.name AS instance, c.jid AS chat
-FROM unnest(@instance_ids::bigint[]) AS wanted(id)
-CROSS JOIN LATERAL (
-    SELECT p.id FROM messages p
-    WHERE p.instance_id = wanted.id AND p.settled_at IS NULL AND p.created_at > '-infinity'
-      AND (p.created_at, p.seq) < (@before_at::timestamptz, @before_seq::bigint)
-      AND p.created_at >= @since::timestamptz
-      AND p.status::text = ANY(@statuses::text[])
-    ORDER BY p.created_at DESC, p.seq DESC
+FROM (
+    SELECT page.id
+    FROM unnest(@instance_ids::bigint[]) AS wanted(id)
+    CROSS JOIN LATERAL (
+        SELECT p.id, p.created_at, p.seq FROM messages p
+        WHERE p.instance_id = wanted.id AND p.settled_at IS NULL AND p.created_at > '-infinity'
+          AND (p.created_at, p.seq) < (@before_at::timestamptz, @before_seq::bigint)
+          AND p.created_at >= @since::timestamptz
+          AND p.status::text = ANY(@statuses::text[])
+        ORDER BY p.created_at DESC, p.seq DESC
+        LIMIT @max_rows
+    ) page
+    ORDER BY page.created_at DESC, page.seq DESC
     LIMIT @max_rows
 ) page
 JOIN messages m ON m.id = page.id
 JOIN instances i ON i.id = m.instance_id
 JOIN chats c ON c.id = m.chat_id
-ORDER BY m.created_at DESC, m.seq DESC
-LIMIT @max_rows;
+ORDER BY m.created_at DESC, m.seq DESC;
 
 -- name: ListStoppedMessages :many
 -- ListStoppedMessages is ListMessages for failed, canceled and expired
 -- messages, which have an index of their own.
 SELECT sqlc.embed(m), i.name AS instance, c.jid AS chat
-FROM unnest(@instance_ids::bigint[]) AS wanted(id)
-CROSS JOIN LATERAL (
-    SELECT p.id FROM messages p
-    WHERE p.instance_id = wanted.id AND p.stopped_at IS NOT NULL
-      AND (p.created_at, p.seq) < (@before_at::timestamptz, @before_seq::bigint)
-      AND p.created_at >= @since::timestamptz
-      AND p.status::text = ANY(@statuses::text[])
-    ORDER BY p.created_at DESC, p.seq DESC
+FROM (
+    SELECT page.id
+    FROM unnest(@instance_ids::bigint[]) AS wanted(id)
+    CROSS JOIN LATERAL (
+        SELECT p.id, p.created_at, p.seq FROM messages p
+        WHERE p.instance_id = wanted.id AND p.stopped_at IS NOT NULL
+          AND (p.created_at, p.seq) < (@before_at::timestamptz, @before_seq::bigint)
+          AND p.created_at >= @since::timestamptz
+          AND p.status::text = ANY(@statuses::text[])
+        ORDER BY p.created_at DESC, p.seq DESC
+        LIMIT @max_rows
+    ) page
+    ORDER BY page.created_at DESC, page.seq DESC
     LIMIT @max_rows
 ) page
 JOIN messages m ON m.id = page.id
 JOIN instances i ON i.id = m.instance_id
 JOIN chats c ON c.id = m.chat_id
-ORDER BY m.created_at DESC, m.seq DESC
-LIMIT @max_rows;
+ORDER BY m.created_at DESC, m.seq DESC;
 
 -- name: ListChatMessages :many
 -- ListChatMessages is ListMessages for given chats.
 SELECT sqlc.embed(m), i.name AS instance, c.jid AS chat
-FROM unnest(@chat_ids::bigint[]) AS wanted(id)
-CROSS JOIN LATERAL (
-    SELECT p.id FROM messages p
-    WHERE p.chat_id = wanted.id
-      AND (p.created_at, p.seq) < (@before_at::timestamptz, @before_seq::bigint)
-      AND p.created_at >= @since::timestamptz
-      AND p.direction::text = ANY(@directions::text[])
-      AND (cardinality(@statuses::text[]) = 0 OR p.status::text = ANY(@statuses::text[]))
-      AND (@query::text = '' OR to_tsvector('simple', p.text) @@ to_tsquery('simple', @query::text))
-    ORDER BY p.created_at DESC, p.seq DESC
+FROM (
+    SELECT page.id
+    FROM unnest(@chat_ids::bigint[]) AS wanted(id)
+    CROSS JOIN LATERAL (
+        SELECT p.id, p.created_at, p.seq FROM messages p
+        WHERE p.chat_id = wanted.id
+          AND (p.created_at, p.seq) < (@before_at::timestamptz, @before_seq::bigint)
+          AND p.created_at >= @since::timestamptz
+        ORDER BY p.created_at DESC, p.seq DESC
+        LIMIT @max_rows
+    ) page
+    ORDER BY page.created_at DESC, page.seq DESC
     LIMIT @max_rows
 ) page
 JOIN messages m ON m.id = page.id
 JOIN instances i ON i.id = m.instance_id
 JOIN chats c ON c.id = m.chat_id
-ORDER BY m.created_at DESC, m.seq DESC
+ORDER BY m.created_at DESC, m.seq DESC;
+
+-- name: WalkChats :many
+-- WalkChats is WalkMessages for given chats.
+WITH seen AS (
+    SELECT p.*
+    FROM unnest(@chat_ids::bigint[]) AS wanted(id)
+    CROSS JOIN LATERAL (
+        SELECT m.id, m.created_at, m.seq, row_number() OVER (ORDER BY m.created_at DESC, m.seq DESC) AS n,
+               COALESCE(m.direction::text = ANY(@directions::text[])
+                   AND (cardinality(@statuses::text[]) = 0 OR m.status::text = ANY(@statuses::text[]))
+                   AND (@query::text = '' OR to_tsvector('simple', m.text) @@ to_tsquery('simple', @query::text)), false) AS matches
+        FROM messages m
+        WHERE m.chat_id = wanted.id
+          AND (m.created_at, m.seq) < (@before_at::timestamptz, @before_seq::bigint)
+          AND m.created_at >= @since::timestamptz
+        ORDER BY m.created_at DESC, m.seq DESC
+        LIMIT @each_rows
+    ) p
+), horizon AS (
+    SELECT s.created_at, s.seq FROM seen s WHERE s.n = @each_rows::bigint ORDER BY s.created_at DESC, s.seq DESC LIMIT 1
+)
+SELECT s.id, s.created_at, s.seq, s.matches::boolean AS matches, COALESCE(s.seq = h.seq, false)::boolean AS is_horizon
+FROM seen s LEFT JOIN horizon h ON true
+WHERE (h.seq IS NULL OR (s.created_at, s.seq) >= (h.created_at, h.seq)) AND (s.matches OR s.seq = h.seq)
+ORDER BY s.created_at DESC, s.seq DESC
 LIMIT @max_rows;
 
 -- name: SearchMessages :many
--- SearchMessages is ListMessages for messages whose text matches a tsquery. The
--- index has the words of settled messages; the others are few, and looked through.
+-- SearchMessages is ListMessages for messages whose text matches a tsquery that
+-- few match: it reads all that do. No chats mean any. The index has the words of
+-- settled messages; the others are few, and looked through.
 SELECT sqlc.embed(m), i.name AS instance, c.jid AS chat
 FROM (
-    SELECT s.id FROM messages s
-    WHERE s.settled_at IS NOT NULL AND s.text IS NOT NULL AND to_tsvector('simple', s.text) @@ to_tsquery('simple', @query::text)
-    UNION ALL
-    SELECT o.id FROM messages o
-    WHERE o.settled_at IS NULL AND o.created_at > '-infinity' AND o.instance_id = ANY(@instance_ids::bigint[])
-      AND to_tsvector('simple', o.text) @@ to_tsquery('simple', @query::text)
-) f
-JOIN messages m ON m.id = f.id
+    SELECT f.id
+    FROM (
+        SELECT s.id, s.created_at, s.seq FROM messages s
+        WHERE s.settled_at IS NOT NULL AND s.text IS NOT NULL AND to_tsvector('simple', s.text) @@ to_tsquery('simple', @query::text)
+          AND s.instance_id = ANY(@instance_ids::bigint[]) AND s.direction::text = ANY(@directions::text[])
+          AND (cardinality(@chat_ids::bigint[]) = 0 OR s.chat_id = ANY(@chat_ids::bigint[]))
+          AND (cardinality(@statuses::text[]) = 0 OR s.status::text = ANY(@statuses::text[]))
+        UNION ALL
+        SELECT o.id, o.created_at, o.seq FROM messages o
+        WHERE o.settled_at IS NULL AND o.created_at > '-infinity' AND o.instance_id = ANY(@instance_ids::bigint[])
+          AND (cardinality(@chat_ids::bigint[]) = 0 OR o.chat_id = ANY(@chat_ids::bigint[]))
+          AND o.direction::text = ANY(@directions::text[]) AND to_tsvector('simple', o.text) @@ to_tsquery('simple', @query::text)
+          AND (cardinality(@statuses::text[]) = 0 OR o.status::text = ANY(@statuses::text[]))
+    ) f
+    WHERE (f.created_at, f.seq) < (@before_at::timestamptz, @before_seq::bigint) AND f.created_at >= @since::timestamptz
+    ORDER BY f.created_at DESC, f.seq DESC
+    LIMIT @max_rows
+) page
+JOIN messages m ON m.id = page.id
 JOIN instances i ON i.id = m.instance_id
 JOIN chats c ON c.id = m.chat_id
-WHERE m.instance_id = ANY(@instance_ids::bigint[])
-  AND m.direction::text = ANY(@directions::text[])
-  AND (m.created_at, m.seq) < (@before_at::timestamptz, @before_seq::bigint)
-  AND m.created_at >= @since::timestamptz
-  AND (cardinality(@statuses::text[]) = 0 OR m.status::text = ANY(@statuses::text[]))
-ORDER BY m.created_at DESC, m.seq DESC
-LIMIT @max_rows;
+ORDER BY m.created_at DESC, m.seq DESC;
 
 -- name: ChatIDs :many
 -- ChatIDs finds a conversation in each of the given instances.

@@ -148,34 +148,32 @@ func (q *Queries) ChatIDs(ctx context.Context, arg ChatIDsParams) ([]int64, erro
 
 const listChatMessages = `-- name: ListChatMessages :many
 SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, i.name AS instance, c.jid AS chat
-FROM unnest($1::bigint[]) AS wanted(id)
-CROSS JOIN LATERAL (
-    SELECT p.id FROM messages p
-    WHERE p.chat_id = wanted.id
-      AND (p.created_at, p.seq) < ($2::timestamptz, $3::bigint)
-      AND p.created_at >= $4::timestamptz
-      AND p.direction::text = ANY($5::text[])
-      AND (cardinality($6::text[]) = 0 OR p.status::text = ANY($6::text[]))
-      AND ($7::text = '' OR to_tsvector('simple', p.text) @@ to_tsquery('simple', $7::text))
-    ORDER BY p.created_at DESC, p.seq DESC
-    LIMIT $8
+FROM (
+    SELECT page.id
+    FROM unnest($1::bigint[]) AS wanted(id)
+    CROSS JOIN LATERAL (
+        SELECT p.id, p.created_at, p.seq FROM messages p
+        WHERE p.chat_id = wanted.id
+          AND (p.created_at, p.seq) < ($2::timestamptz, $3::bigint)
+          AND p.created_at >= $4::timestamptz
+        ORDER BY p.created_at DESC, p.seq DESC
+        LIMIT $5
+    ) page
+    ORDER BY page.created_at DESC, page.seq DESC
+    LIMIT $5
 ) page
 JOIN messages m ON m.id = page.id
 JOIN instances i ON i.id = m.instance_id
 JOIN chats c ON c.id = m.chat_id
 ORDER BY m.created_at DESC, m.seq DESC
-LIMIT $8
 `
 
 type ListChatMessagesParams struct {
-	ChatIds    []int64
-	BeforeAt   time.Time
-	BeforeSeq  int64
-	Since      time.Time
-	Directions []string
-	Statuses   []string
-	Query      string
-	MaxRows    int32
+	ChatIds   []int64
+	BeforeAt  time.Time
+	BeforeSeq int64
+	Since     time.Time
+	MaxRows   int32
 }
 
 type ListChatMessagesRow struct {
@@ -191,9 +189,6 @@ func (q *Queries) ListChatMessages(ctx context.Context, arg ListChatMessagesPara
 		arg.BeforeAt,
 		arg.BeforeSeq,
 		arg.Since,
-		arg.Directions,
-		arg.Statuses,
-		arg.Query,
 		arg.MaxRows,
 	)
 	if err != nil {
@@ -316,22 +311,25 @@ func (q *Queries) ListChats(ctx context.Context, arg ListChatsParams) ([]ListCha
 
 const listMessages = `-- name: ListMessages :many
 SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, i.name AS instance, c.jid AS chat
-FROM unnest($1::bigint[]) AS wanted(id)
-CROSS JOIN unnest($2::text[]) AS way(direction)
-CROSS JOIN LATERAL (
-    SELECT p.id FROM messages p
-    WHERE p.instance_id = wanted.id AND p.direction = way.direction::message_direction
-      AND (p.created_at, p.seq) < ($3::timestamptz, $4::bigint)
-      AND p.created_at >= $5::timestamptz
-      AND (cardinality($6::text[]) = 0 OR p.status::text = ANY($6::text[]))
-    ORDER BY p.created_at DESC, p.seq DESC
-    LIMIT $7
+FROM (
+    SELECT page.id
+    FROM unnest($1::bigint[]) AS wanted(id)
+    CROSS JOIN unnest($2::text[]) AS way(direction)
+    CROSS JOIN LATERAL (
+        SELECT p.id, p.created_at, p.seq FROM messages p
+        WHERE p.instance_id = wanted.id AND p.direction = way.direction::message_direction
+          AND (p.created_at, p.seq) < ($3::timestamptz, $4::bigint)
+          AND p.created_at >= $5::timestamptz
+        ORDER BY p.created_at DESC, p.seq DESC
+        LIMIT $6
+    ) page
+    ORDER BY page.created_at DESC, page.seq DESC
+    LIMIT $6
 ) page
 JOIN messages m ON m.id = page.id
 JOIN instances i ON i.id = m.instance_id
 JOIN chats c ON c.id = m.chat_id
 ORDER BY m.created_at DESC, m.seq DESC
-LIMIT $7
 `
 
 type ListMessagesParams struct {
@@ -340,7 +338,6 @@ type ListMessagesParams struct {
 	BeforeAt    time.Time
 	BeforeSeq   int64
 	Since       time.Time
-	Statuses    []string
 	MaxRows     int32
 }
 
@@ -351,8 +348,7 @@ type ListMessagesRow struct {
 }
 
 // ListMessages lists messages of instances and directions, newest first,
-// before a position: one index walk for each pair, merged. No statuses mean
-// any.
+// before a position: one index walk for each pair, merged.
 func (q *Queries) ListMessages(ctx context.Context, arg ListMessagesParams) ([]ListMessagesRow, error) {
 	rows, err := q.db.Query(ctx, listMessages,
 		arg.InstanceIds,
@@ -360,7 +356,6 @@ func (q *Queries) ListMessages(ctx context.Context, arg ListMessagesParams) ([]L
 		arg.BeforeAt,
 		arg.BeforeSeq,
 		arg.Since,
-		arg.Statuses,
 		arg.MaxRows,
 	)
 	if err != nil {
@@ -420,21 +415,25 @@ func (q *Queries) ListMessages(ctx context.Context, arg ListMessagesParams) ([]L
 
 const listOpenMessages = `-- name: ListOpenMessages :many
 SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, i.name AS instance, c.jid AS chat
-FROM unnest($1::bigint[]) AS wanted(id)
-CROSS JOIN LATERAL (
-    SELECT p.id FROM messages p
-    WHERE p.instance_id = wanted.id AND p.settled_at IS NULL AND p.created_at > '-infinity'
-      AND (p.created_at, p.seq) < ($2::timestamptz, $3::bigint)
-      AND p.created_at >= $4::timestamptz
-      AND p.status::text = ANY($5::text[])
-    ORDER BY p.created_at DESC, p.seq DESC
+FROM (
+    SELECT page.id
+    FROM unnest($1::bigint[]) AS wanted(id)
+    CROSS JOIN LATERAL (
+        SELECT p.id, p.created_at, p.seq FROM messages p
+        WHERE p.instance_id = wanted.id AND p.settled_at IS NULL AND p.created_at > '-infinity'
+          AND (p.created_at, p.seq) < ($2::timestamptz, $3::bigint)
+          AND p.created_at >= $4::timestamptz
+          AND p.status::text = ANY($5::text[])
+        ORDER BY p.created_at DESC, p.seq DESC
+        LIMIT $6
+    ) page
+    ORDER BY page.created_at DESC, page.seq DESC
     LIMIT $6
 ) page
 JOIN messages m ON m.id = page.id
 JOIN instances i ON i.id = m.instance_id
 JOIN chats c ON c.id = m.chat_id
 ORDER BY m.created_at DESC, m.seq DESC
-LIMIT $6
 `
 
 type ListOpenMessagesParams struct {
@@ -520,21 +519,25 @@ func (q *Queries) ListOpenMessages(ctx context.Context, arg ListOpenMessagesPara
 
 const listStoppedMessages = `-- name: ListStoppedMessages :many
 SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, i.name AS instance, c.jid AS chat
-FROM unnest($1::bigint[]) AS wanted(id)
-CROSS JOIN LATERAL (
-    SELECT p.id FROM messages p
-    WHERE p.instance_id = wanted.id AND p.stopped_at IS NOT NULL
-      AND (p.created_at, p.seq) < ($2::timestamptz, $3::bigint)
-      AND p.created_at >= $4::timestamptz
-      AND p.status::text = ANY($5::text[])
-    ORDER BY p.created_at DESC, p.seq DESC
+FROM (
+    SELECT page.id
+    FROM unnest($1::bigint[]) AS wanted(id)
+    CROSS JOIN LATERAL (
+        SELECT p.id, p.created_at, p.seq FROM messages p
+        WHERE p.instance_id = wanted.id AND p.stopped_at IS NOT NULL
+          AND (p.created_at, p.seq) < ($2::timestamptz, $3::bigint)
+          AND p.created_at >= $4::timestamptz
+          AND p.status::text = ANY($5::text[])
+        ORDER BY p.created_at DESC, p.seq DESC
+        LIMIT $6
+    ) page
+    ORDER BY page.created_at DESC, page.seq DESC
     LIMIT $6
 ) page
 JOIN messages m ON m.id = page.id
 JOIN instances i ON i.id = m.instance_id
 JOIN chats c ON c.id = m.chat_id
 ORDER BY m.created_at DESC, m.seq DESC
-LIMIT $6
 `
 
 type ListStoppedMessagesParams struct {
@@ -828,33 +831,39 @@ func (q *Queries) RetryMessage(ctx context.Context, id uuid.UUID) (uuid.UUID, er
 const searchMessages = `-- name: SearchMessages :many
 SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, i.name AS instance, c.jid AS chat
 FROM (
-    SELECT s.id FROM messages s
-    WHERE s.settled_at IS NOT NULL AND s.text IS NOT NULL AND to_tsvector('simple', s.text) @@ to_tsquery('simple', $1::text)
-    UNION ALL
-    SELECT o.id FROM messages o
-    WHERE o.settled_at IS NULL AND o.created_at > '-infinity' AND o.instance_id = ANY($2::bigint[])
-      AND to_tsvector('simple', o.text) @@ to_tsquery('simple', $1::text)
-) f
-JOIN messages m ON m.id = f.id
+    SELECT f.id
+    FROM (
+        SELECT s.id, s.created_at, s.seq FROM messages s
+        WHERE s.settled_at IS NOT NULL AND s.text IS NOT NULL AND to_tsvector('simple', s.text) @@ to_tsquery('simple', $1::text)
+          AND s.instance_id = ANY($2::bigint[]) AND s.direction::text = ANY($3::text[])
+          AND (cardinality($4::bigint[]) = 0 OR s.chat_id = ANY($4::bigint[]))
+          AND (cardinality($5::text[]) = 0 OR s.status::text = ANY($5::text[]))
+        UNION ALL
+        SELECT o.id, o.created_at, o.seq FROM messages o
+        WHERE o.settled_at IS NULL AND o.created_at > '-infinity' AND o.instance_id = ANY($2::bigint[])
+          AND (cardinality($4::bigint[]) = 0 OR o.chat_id = ANY($4::bigint[]))
+          AND o.direction::text = ANY($3::text[]) AND to_tsvector('simple', o.text) @@ to_tsquery('simple', $1::text)
+          AND (cardinality($5::text[]) = 0 OR o.status::text = ANY($5::text[]))
+    ) f
+    WHERE (f.created_at, f.seq) < ($6::timestamptz, $7::bigint) AND f.created_at >= $8::timestamptz
+    ORDER BY f.created_at DESC, f.seq DESC
+    LIMIT $9
+) page
+JOIN messages m ON m.id = page.id
 JOIN instances i ON i.id = m.instance_id
 JOIN chats c ON c.id = m.chat_id
-WHERE m.instance_id = ANY($2::bigint[])
-  AND m.direction::text = ANY($3::text[])
-  AND (m.created_at, m.seq) < ($4::timestamptz, $5::bigint)
-  AND m.created_at >= $6::timestamptz
-  AND (cardinality($7::text[]) = 0 OR m.status::text = ANY($7::text[]))
 ORDER BY m.created_at DESC, m.seq DESC
-LIMIT $8
 `
 
 type SearchMessagesParams struct {
 	Query       string
 	InstanceIds []int64
 	Directions  []string
+	ChatIds     []int64
+	Statuses    []string
 	BeforeAt    time.Time
 	BeforeSeq   int64
 	Since       time.Time
-	Statuses    []string
 	MaxRows     int32
 }
 
@@ -864,17 +873,19 @@ type SearchMessagesRow struct {
 	Chat     string
 }
 
-// SearchMessages is ListMessages for messages whose text matches a tsquery. The
-// index has the words of settled messages; the others are few, and looked through.
+// SearchMessages is ListMessages for messages whose text matches a tsquery that
+// few match: it reads all that do. No chats mean any. The index has the words of
+// settled messages; the others are few, and looked through.
 func (q *Queries) SearchMessages(ctx context.Context, arg SearchMessagesParams) ([]SearchMessagesRow, error) {
 	rows, err := q.db.Query(ctx, searchMessages,
 		arg.Query,
 		arg.InstanceIds,
 		arg.Directions,
+		arg.ChatIds,
+		arg.Statuses,
 		arg.BeforeAt,
 		arg.BeforeSeq,
 		arg.Since,
-		arg.Statuses,
 		arg.MaxRows,
 	)
 	if err != nil {
@@ -921,6 +932,175 @@ func (q *Queries) SearchMessages(ctx context.Context, arg SearchMessagesParams) 
 			&i.Message.SettledAt,
 			&i.Instance,
 			&i.Chat,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const walkChats = `-- name: WalkChats :many
+WITH seen AS (
+    SELECT p.id, p.created_at, p.seq, p.n, p.matches
+    FROM unnest($2::bigint[]) AS wanted(id)
+    CROSS JOIN LATERAL (
+        SELECT m.id, m.created_at, m.seq, row_number() OVER (ORDER BY m.created_at DESC, m.seq DESC) AS n,
+               COALESCE(m.direction::text = ANY($3::text[])
+                   AND (cardinality($4::text[]) = 0 OR m.status::text = ANY($4::text[]))
+                   AND ($5::text = '' OR to_tsvector('simple', m.text) @@ to_tsquery('simple', $5::text)), false) AS matches
+        FROM messages m
+        WHERE m.chat_id = wanted.id
+          AND (m.created_at, m.seq) < ($6::timestamptz, $7::bigint)
+          AND m.created_at >= $8::timestamptz
+        ORDER BY m.created_at DESC, m.seq DESC
+        LIMIT $9
+    ) p
+), horizon AS (
+    SELECT s.created_at, s.seq FROM seen s WHERE s.n = $9::bigint ORDER BY s.created_at DESC, s.seq DESC LIMIT 1
+)
+SELECT s.id, s.created_at, s.seq, s.matches::boolean AS matches, COALESCE(s.seq = h.seq, false)::boolean AS is_horizon
+FROM seen s LEFT JOIN horizon h ON true
+WHERE (h.seq IS NULL OR (s.created_at, s.seq) >= (h.created_at, h.seq)) AND (s.matches OR s.seq = h.seq)
+ORDER BY s.created_at DESC, s.seq DESC
+LIMIT $1
+`
+
+type WalkChatsParams struct {
+	MaxRows    int32
+	ChatIds    []int64
+	Directions []string
+	Statuses   []string
+	Query      string
+	BeforeAt   time.Time
+	BeforeSeq  int64
+	Since      time.Time
+	EachRows   int32
+}
+
+type WalkChatsRow struct {
+	ID        uuid.UUID
+	CreatedAt time.Time
+	Seq       int64
+	Matches   bool
+	IsHorizon bool
+}
+
+// WalkChats is WalkMessages for given chats.
+func (q *Queries) WalkChats(ctx context.Context, arg WalkChatsParams) ([]WalkChatsRow, error) {
+	rows, err := q.db.Query(ctx, walkChats,
+		arg.MaxRows,
+		arg.ChatIds,
+		arg.Directions,
+		arg.Statuses,
+		arg.Query,
+		arg.BeforeAt,
+		arg.BeforeSeq,
+		arg.Since,
+		arg.EachRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []WalkChatsRow
+	for rows.Next() {
+		var i WalkChatsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.CreatedAt,
+			&i.Seq,
+			&i.Matches,
+			&i.IsHorizon,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const walkMessages = `-- name: WalkMessages :many
+WITH seen AS (
+    SELECT p.id, p.created_at, p.seq, p.n, p.matches
+    FROM unnest($2::bigint[]) AS wanted(id)
+    CROSS JOIN unnest($3::text[]) AS way(direction)
+    CROSS JOIN LATERAL (
+        SELECT m.id, m.created_at, m.seq, row_number() OVER (ORDER BY m.created_at DESC, m.seq DESC) AS n,
+               COALESCE((cardinality($4::text[]) = 0 OR m.status::text = ANY($4::text[]))
+                   AND ($5::text = '' OR to_tsvector('simple', m.text) @@ to_tsquery('simple', $5::text)), false) AS matches
+        FROM messages m
+        WHERE m.instance_id = wanted.id AND m.direction = way.direction::message_direction
+          AND (m.created_at, m.seq) < ($6::timestamptz, $7::bigint)
+          AND m.created_at >= $8::timestamptz
+        ORDER BY m.created_at DESC, m.seq DESC
+        LIMIT $9
+    ) p
+), horizon AS (
+    SELECT s.created_at, s.seq FROM seen s WHERE s.n = $9::bigint ORDER BY s.created_at DESC, s.seq DESC LIMIT 1
+)
+SELECT s.id, s.created_at, s.seq, s.matches::boolean AS matches, COALESCE(s.seq = h.seq, false)::boolean AS is_horizon
+FROM seen s LEFT JOIN horizon h ON true
+WHERE (h.seq IS NULL OR (s.created_at, s.seq) >= (h.created_at, h.seq)) AND (s.matches OR s.seq = h.seq)
+ORDER BY s.created_at DESC, s.seq DESC
+LIMIT $1
+`
+
+type WalkMessagesParams struct {
+	MaxRows     int32
+	InstanceIds []int64
+	Directions  []string
+	Statuses    []string
+	Query       string
+	BeforeAt    time.Time
+	BeforeSeq   int64
+	Since       time.Time
+	EachRows    int32
+}
+
+type WalkMessagesRow struct {
+	ID        uuid.UUID
+	CreatedAt time.Time
+	Seq       int64
+	Matches   bool
+	IsHorizon bool
+}
+
+// WalkMessages is ListMessages for filters that have no index: it looks at the
+// newest each_rows messages of every instance and direction before a position,
+// and answers with those that match, and with how far it has looked: the last row
+// has is_horizon unless that was the end, or the page is full without it.
+func (q *Queries) WalkMessages(ctx context.Context, arg WalkMessagesParams) ([]WalkMessagesRow, error) {
+	rows, err := q.db.Query(ctx, walkMessages,
+		arg.MaxRows,
+		arg.InstanceIds,
+		arg.Directions,
+		arg.Statuses,
+		arg.Query,
+		arg.BeforeAt,
+		arg.BeforeSeq,
+		arg.Since,
+		arg.EachRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []WalkMessagesRow
+	for rows.Next() {
+		var i WalkMessagesRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.CreatedAt,
+			&i.Seq,
+			&i.Matches,
+			&i.IsHorizon,
 		); err != nil {
 			return nil, err
 		}

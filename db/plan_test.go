@@ -319,11 +319,10 @@ func (w weeks) statements() []statement {
 	instances, gateways := []int64{w.instance}, []string{w.gateway}
 	directions := []string{"inbound", "outbound"}
 	all := []int64{1, 2, 3, 4}
-	list := func(name string, instances []int64, statuses ...string) statement {
+	list := func(name string, instances []int64) statement {
 		return statement{name, false, func(q *db.Queries) {
 			_, _ = q.ListMessages(ctx, db.ListMessagesParams{
-				InstanceIds: instances, Directions: directions, Statuses: append([]string{}, statuses...),
-				BeforeAt: now, BeforeSeq: 1 << 40, Since: now.AddDate(-1000, 0, 0), MaxRows: 51,
+				InstanceIds: instances, Directions: directions, BeforeAt: now, BeforeSeq: 1 << 40, Since: now.AddDate(-1000, 0, 0), MaxRows: 51,
 			})
 		}}
 	}
@@ -440,7 +439,18 @@ func (w weeks) statements() []statement {
 
 		list("ListMessages of an instance", instances),
 		list("ListMessages of all", all),
-		list("ListMessages with a status", all, "delivered"),
+		{"WalkMessages", false, func(q *db.Queries) {
+			_, _ = q.WalkMessages(ctx, db.WalkMessagesParams{
+				InstanceIds: all, Directions: directions, Statuses: []string{"delivered"}, Query: "'17':*",
+				BeforeAt: now, BeforeSeq: 1 << 40, Since: now.AddDate(-1000, 0, 0), EachRows: 200, MaxRows: 51,
+			})
+		}},
+		{"WalkChats", false, func(q *db.Queries) {
+			_, _ = q.WalkChats(ctx, db.WalkChatsParams{
+				ChatIds: []int64{w.chat}, Directions: directions, Statuses: []string{"delivered"}, Query: "'17':*",
+				BeforeAt: now, BeforeSeq: 1 << 40, Since: now.AddDate(-1000, 0, 0), EachRows: 200, MaxRows: 51,
+			})
+		}},
 		{"ListOpenMessages", false, func(q *db.Queries) {
 			_, _ = q.ListOpenMessages(ctx, db.ListOpenMessagesParams{
 				InstanceIds: all, Statuses: []string{"unknown"}, BeforeAt: now, BeforeSeq: 1 << 40, Since: now.AddDate(-1, 0, 0), MaxRows: 51,
@@ -453,13 +463,12 @@ func (w weeks) statements() []statement {
 		}},
 		{"ListChatMessages", false, func(q *db.Queries) {
 			_, _ = q.ListChatMessages(ctx, db.ListChatMessagesParams{
-				ChatIds: []int64{w.chat}, Directions: directions, Statuses: []string{}, BeforeAt: now, BeforeSeq: 1 << 40,
-				Since: now.AddDate(-1, 0, 0), MaxRows: 51,
+				ChatIds: []int64{w.chat}, BeforeAt: now, BeforeSeq: 1 << 40, Since: now.AddDate(-1, 0, 0), MaxRows: 51,
 			})
 		}},
 		{"SearchMessages", false, func(q *db.Queries) {
 			_, _ = q.SearchMessages(ctx, db.SearchMessagesParams{
-				Query: fmt.Sprintf("'%s':*", "17"), InstanceIds: all, Directions: directions, Statuses: []string{}, BeforeAt: now,
+				Query: "'17':*", InstanceIds: all, ChatIds: []int64{}, Directions: directions, Statuses: []string{}, BeforeAt: now,
 				BeforeSeq: 1 << 40, Since: now.AddDate(-1, 0, 0), MaxRows: 51,
 			})
 		}},

@@ -32,8 +32,8 @@ var settings = map[string]string{
 	// For the same reason every join looks its rows up one by one: ours are of few
 	// rows with many. What reads all of a small table reads all of a large one too.
 	"enable_hashjoin": "off", "enable_mergejoin": "off", "enable_material": "off",
-	// Compiling takes longer than any statement of ours runs.
-	"jit": "off",
+	// Compiling, or starting workers, takes longer than any statement of ours runs.
+	"jit": "off", "max_parallel_workers_per_gather": "0",
 }
 
 // planLife is how long a connection keeps the plans of its statements. It plans

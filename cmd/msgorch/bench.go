@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
+	"github.com/jackc/pgx/v5"
 	"github.com/urfave/cli/v3"
 
 	"github.com/msgorch/msgorch/db"
@@ -31,9 +32,13 @@ func (a *app) bench() *cli.Command {
 				&cli.IntFlag{Name: "chats", Value: 1000, Usage: "`N` that they go to"},
 				&cli.IntFlag{Name: "callers", Value: 64, Usage: "`N` at a time"},
 				&cli.IntFlag{Name: "rounds", Value: 3, Usage: "`N`, in which all take turns"},
+				&cli.IntFlag{Name: "history", Usage: "also measure with `N` messages in history, and lists of them (10 million: 20 minutes, 20 GB)"},
 				&cli.BoolFlag{Name: "latency", Value: true, Usage: "also measure single messages at even rates"},
-				&cli.StringSliceFlag{Name: "only", Usage: "`NAME` of what to measure: asynq, river, api, outbox, enqueue, hear"},
+				&cli.StringSliceFlag{Name: "only", Usage: "`NAME` of what to measure: asynq, river, api, outbox, enqueue, hear, full"},
 				&cli.StringFlag{Name: "peers", Usage: "`FILE` with the peers' program; without it only ours are measured"},
+			}},
+			{Name: "fill", Usage: "store made-up messages of two years in an empty database", Action: a.benchFill, Flags: []cli.Flag{
+				&cli.IntFlag{Name: "messages", Value: 1_000_000, Usage: "`N`; a million takes a minute and 1.7 GB"},
 			}},
 			{Name: "gateway", Usage: "the least that can be a gateway", Hidden: true, Action: a.benchGateway, Flags: []cli.Flag{
 				&cli.StringFlag{Name: addr, Required: true}, &cli.IntFlag{Name: "messages", Required: true},
@@ -67,7 +72,8 @@ func (a *app) runBench(ctx context.Context, c *cli.Command) error {
 		return err
 	}
 	o := bench.Options{
-		Messages: c.Int("messages"), Chats: c.Int("chats"), Callers: c.Int("callers"), Rounds: c.Int("rounds"), Latency: c.Bool("latency"),
+		Messages: c.Int("messages"), Chats: c.Int("chats"), Callers: c.Int("callers"), Rounds: c.Int("rounds"),
+		Latency: c.Bool("latency"), History: c.Int("history"),
 		Bin: filepath.Dir(programs["msgorch"]), Peers: c.String("peers"), Only: c.StringSlice("only"),
 		DatabaseURL: cfg.DatabaseURL, RedisURL: getenv("REDIS_URL"), Out: a.stdout,
 		Env: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")},
@@ -79,6 +85,22 @@ func (a *app) runBench(ctx context.Context, c *cli.Command) error {
 		return settingsError{errors.New("REDIS_URL is not set; example: redis://127.0.0.1:6379/15")}
 	}
 	return bench.Run(ctx, o)
+}
+
+func (a *app) benchFill(ctx context.Context, c *cli.Command) error {
+	if _, err := arguments(c); err != nil {
+		return err
+	}
+	cfg, err := a.config("DATABASE_URL")
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.Connect(ctx, cfg.DatabaseURL)
+	if err != nil {
+		return fmt.Errorf("reach PostgreSQL: %w", err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	return bench.Fill(ctx, conn, c.Int("messages"))
 }
 
 func (a *app) benchGateway(ctx context.Context, c *cli.Command) error {

@@ -69,7 +69,7 @@ func (a *app) listMessages(ctx context.Context, c *cli.Command) error {
 	if err := known(ctx, db.New(pool), f.Instances); err != nil {
 		return err
 	}
-	found, next, err := history.New(pool).List(ctx, f)
+	found, next, err := fullPage(ctx, history.New(pool), f)
 	if err != nil {
 		return err
 	}
@@ -83,6 +83,23 @@ func (a *app) listMessages(ctx context.Context, c *cli.Command) error {
 			a.say("more: --cursor %s\n", next)
 		}
 	})
+}
+
+// fullPage lists as many messages as were asked for, although a page of a long
+// history may end before it is full.
+func fullPage(ctx context.Context, r *history.Reader, f history.Filter) (found []history.Message, next string, err error) {
+	if f.Limit == 0 {
+		f.Limit = history.DefaultLimit
+	}
+	for {
+		some, next, err := r.List(ctx, f)
+		found = append(found, some...)
+		f.Limit -= len(some)
+		if err != nil || next == "" || f.Limit <= 0 {
+			return found, next, err
+		}
+		f.Cursor = next
+	}
 }
 
 // filterOf reads the filter's flags, those that c has.

@@ -25,6 +25,7 @@ type Options struct {
 	Messages, Chats, Callers, Rounds int
 
 	Latency bool // also measure single messages at even rates
+	History int  // also measure with so many messages in history, and lists of them; 0: not
 
 	Bin         string   // folder of api, worker and msgorch
 	Peers       string   // the program of the peers; empty: without them
@@ -55,6 +56,9 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer s.close(context.WithoutCancel(ctx))
+	if err := s.fill(ctx); err != nil {
+		return err
+	}
 	contenders := o.contenders()
 	runs := map[string][]measured{}
 	for round := range o.Rounds {
@@ -69,6 +73,11 @@ func Run(ctx context.Context, o Options) error {
 		}
 	}
 	o.report(contenders, runs)
+	if o.History > 0 {
+		if err := s.pages(ctx); err != nil {
+			return err
+		}
+	}
 	if !o.Latency || !slices.ContainsFunc(contenders, func(c contender) bool { return c.name == "api" }) {
 		return nil
 	}
@@ -108,8 +117,9 @@ func newServers(ctx context.Context, o Options) (*servers, error) {
 }
 
 func (s *servers) close(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
+	_, _ = s.admin.Exec(ctx, "DROP DATABASE IF EXISTS "+database(full)+" WITH (FORCE)")
 	_ = s.admin.Close(ctx)
 	_ = s.redis.Close()
 }
@@ -134,27 +144,28 @@ func (s *servers) setUp(ctx context.Context, c contender, messages int) (st *sta
 			st.tearDown(ctx)
 		}
 	}()
-	name := "msgorch_bench_" + c.name
-	for _, sql := range []string{"DROP DATABASE IF EXISTS " + name + " WITH (FORCE)", "CREATE DATABASE " + name, "CHECKPOINT"} {
-		if _, err := s.admin.Exec(ctx, sql); err != nil {
+	if c.name != full {
+		if err := s.create(ctx, c.name); err != nil {
 			return st, err
 		}
+	}
+	if _, err := s.admin.Exec(ctx, "CHECKPOINT"); err != nil {
+		return st, err
 	}
 	if err := s.redis.FlushDB(ctx).Err(); err != nil {
 		return st, err
 	}
-	u, err := url.Parse(s.DatabaseURL)
+	address, err := s.address(c.name)
 	if err != nil {
 		return st, err
 	}
-	u.Path = "/" + name
-	if st.conn, err = pgx.Connect(ctx, u.String()); err != nil {
+	if st.conn, err = pgx.Connect(ctx, address); err != nil {
 		return st, err
 	}
-	if err := c.prepare(ctx, u.String(), st.conn); err != nil {
+	if err := c.prepare(ctx, address, st.conn); err != nil {
 		return st, err
 	}
-	if err := st.startAll(ctx, u.String(), messages); err != nil {
+	if err := st.startAll(ctx, address, messages); err != nil {
 		return st, err
 	}
 	if st.meter, err = newMeter(ctx, st.conn, s.redis); err != nil {
@@ -162,6 +173,30 @@ func (s *servers) setUp(ctx context.Context, c contender, messages int) (st *sta
 	}
 	st.meter.processes = map[string]*process{"api": st.api, "worker": st.worker, "gateway": st.gateway}
 	return st, nil
+}
+
+// database names a contender's database.
+func database(contender string) string { return "msgorch_bench_" + contender }
+
+// create makes a contender's database, empty.
+func (s *servers) create(ctx context.Context, contender string) error {
+	name := database(contender)
+	for _, sql := range []string{"DROP DATABASE IF EXISTS " + name + " WITH (FORCE)", "CREATE DATABASE " + name} {
+		if _, err := s.admin.Exec(ctx, sql); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// address is the URL of a contender's database.
+func (s *servers) address(contender string) (string, error) {
+	u, err := url.Parse(s.DatabaseURL)
+	if err != nil {
+		return "", err
+	}
+	u.Path = "/" + database(contender)
+	return u.String(), nil
 }
 
 func (st *stage) startAll(ctx context.Context, database string, messages int) error {
@@ -187,7 +222,7 @@ func (st *stage) startAll(ctx context.Context, database string, messages int) er
 		"ALLOW_PRIVATE_TARGETS=true", "API_TOKEN="+token, "WEBHOOK_TOKEN="+token, "LOG_LEVEL=warn", "LOG_FORMAT=json",
 		"LISTEN_HOST="+host, "LISTEN_PORT="+port, "ADMIN_ADDR="+addr[3], "WORKER_ADDR="+addr[2])
 	metrics := "http://" + addr[1] + "/metrics"
-	if st.name == "api" || st.kind == KindHear {
+	if st.name == "api" || st.name == full || st.kind == KindHear {
 		metrics = "http://" + addr[3] + "/metrics"
 	}
 	if st.api, err = start(ctx, command{name: "api", addr: addr[1], argv: st.contender.api, metrics: metrics, env: append(slices.Clone(env), "ADDR="+addr[1])}); err != nil {
@@ -208,7 +243,9 @@ func (st *stage) tearDown(ctx context.Context) {
 	if st.conn != nil {
 		_ = st.conn.Close(ctx)
 	}
-	_, _ = st.servers.admin.Exec(ctx, "DROP DATABASE IF EXISTS msgorch_bench_"+st.name+" WITH (FORCE)")
+	if st.name != full {
+		_, _ = st.servers.admin.Exec(ctx, "DROP DATABASE IF EXISTS "+database(st.name)+" WITH (FORCE)")
+	}
 	_ = st.servers.redis.FlushDB(ctx).Err()
 }
 

@@ -25,6 +25,9 @@ type contender struct {
 	drained func(context.Context, *pgx.Conn, *redis.Client) (bool, error)
 }
 
+// full is the contender whose database has a history.
+const full = "full"
+
 const token = "bench-token-0123456789"
 
 func (o Options) contenders() []contender {
@@ -38,6 +41,12 @@ func (o Options) contenders() []contender {
 		{name: "outbox", label: "MsgOrch, package outbox", ours: true, api: app(ByOutbox), worker: worker, drained: settled},
 		{name: "enqueue", label: "MsgOrch, tasks.Enqueue", ours: true, api: app(ByEnqueue), worker: worker, drained: settled},
 		{name: "hear", label: "MsgOrch, webhooks", kind: KindHear, ours: true, api: []string{ours("api")}, worker: worker, drained: heard},
+	}
+	if o.History > 0 {
+		all = append(all, contender{
+			name: full, label: fmt.Sprintf("MsgOrch, API, %d messages in history", o.History), ours: true,
+			api: []string{ours("api")}, worker: worker, drained: settled,
+		})
 	}
 	out := all[:0:0]
 	for _, c := range all {

@@ -108,10 +108,13 @@ type Filter struct {
 }
 
 // Reader looks things up. It is safe for concurrent use.
-type Reader struct{ pool db.DBTX }
+type Reader struct {
+	pool     db.DBTX
+	patience patience
+}
 
 // New returns a Reader on a pool.
-func New(pool db.DBTX) *Reader { return &Reader{pool: pool} }
+func New(pool db.DBTX) *Reader { return &Reader{pool: pool, patience: usualPatience()} }
 
 // Get returns a message with its history and attempts. It fails with
 // fault.NotFound when there is none.
@@ -162,14 +165,16 @@ func (r *Reader) List(ctx context.Context, f Filter) (page []Message, next strin
 		return nil, "", err
 	}
 	w.limit = limit + 1 // one more, to know whether there is a next page
-	rows, err := r.rows(ctx, f, w)
+	rows, looked, err := r.rows(ctx, f, w)
 	if err != nil {
 		return nil, "", away(err)
 	}
 	if len(rows) > int(limit) {
 		rows = rows[:limit]
-		last := rows[limit-1].Message
-		next = cursor{last.CreatedAt, last.Seq}.String()
+		looked = &cursor{rows[limit-1].Message.CreatedAt, rows[limit-1].Message.Seq}
+	}
+	if looked != nil {
+		next = looked.String()
 	}
 	page = make([]Message, len(rows))
 	for i, row := range rows {
@@ -255,12 +260,14 @@ func tsquery(q string) string {
 // row is what every listing gives: sqlc makes a type of its own for each.
 type row = db.MessageByIDRow
 
-// rows walks the one index that serves this filter.
-func (r *Reader) rows(ctx context.Context, f Filter, w window) ([]row, error) {
+// rows walks the one index that serves this filter. Where none does it looks at
+// messages for a while: looked is how far it came when the page is not full and
+// there is more.
+func (r *Reader) rows(ctx context.Context, f Filter, w window) (page []row, looked *cursor, err error) {
 	q := db.New(r.pool)
 	ids, err := instanceIDs(ctx, q, f.Instances)
 	if err != nil || len(ids) == 0 {
-		return nil, err
+		return nil, nil, err
 	}
 	switch {
 	case f.Chat != "":
@@ -268,32 +275,32 @@ func (r *Reader) rows(ctx context.Context, f Filter, w window) ([]row, error) {
 		if c, err := tasks.ChatOf(f.Chat); err == nil {
 			jid = c
 		}
-		chats, err := q.ChatIDs(ctx, db.ChatIDsParams{InstanceIds: ids, Jid: jid})
-		if err != nil || len(chats) == 0 {
-			return nil, err
+		var chats []int64
+		if chats, err = q.ChatIDs(ctx, db.ChatIDsParams{InstanceIds: ids, Jid: jid}); err != nil || len(chats) == 0 {
+			return nil, nil, err
 		}
-		return convert(q.ListChatMessages(ctx, db.ListChatMessagesParams{
-			ChatIds: chats, Directions: w.direction, Statuses: w.status, Query: w.query,
-			BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, MaxRows: w.limit,
+		if w.query != "" || f.Status != "" || f.Direction != "" {
+			return r.walk(ctx, walker{window: w, instances: ids, chats: chats})
+		}
+		page, err = convert(q.ListChatMessages(ctx, db.ListChatMessagesParams{
+			ChatIds: chats, BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, MaxRows: w.limit,
 		}))
-	case w.query != "":
-		return convert(q.SearchMessages(ctx, db.SearchMessagesParams{
-			Query: w.query, InstanceIds: ids, Directions: w.direction, Statuses: w.status,
-			BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, MaxRows: w.limit,
+	case w.query == "" && f.Status == "":
+		page, err = convert(q.ListMessages(ctx, db.ListMessagesParams{
+			InstanceIds: ids, Directions: w.direction, BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, MaxRows: w.limit,
 		}))
-	case isOpen(f.Status) && f.Direction != string(db.MessageDirectionInbound):
-		return convert(q.ListOpenMessages(ctx, db.ListOpenMessagesParams{
+	case w.query == "" && isOpen(f.Status) && f.Direction != string(db.MessageDirectionInbound):
+		page, err = convert(q.ListOpenMessages(ctx, db.ListOpenMessagesParams{
 			InstanceIds: ids, Statuses: w.status, BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, MaxRows: w.limit,
 		}))
-	case isStopped(f.Status) && f.Direction != string(db.MessageDirectionInbound):
-		return convert(q.ListStoppedMessages(ctx, db.ListStoppedMessagesParams{
+	case w.query == "" && isStopped(f.Status) && f.Direction != string(db.MessageDirectionInbound):
+		page, err = convert(q.ListStoppedMessages(ctx, db.ListStoppedMessagesParams{
 			InstanceIds: ids, Statuses: w.status, BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, MaxRows: w.limit,
 		}))
+	default:
+		return r.walk(ctx, walker{window: w, instances: ids})
 	}
-	return convert(q.ListMessages(ctx, db.ListMessagesParams{
-		InstanceIds: ids, Directions: w.direction, Statuses: w.status,
-		BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, MaxRows: w.limit,
-	}))
+	return page, nil, err
 }
 
 // instanceIDs returns the ids of the instances with these names; nil names mean
@@ -315,7 +322,7 @@ func instanceIDs(ctx context.Context, q *db.Queries, names []string) ([]int64, e
 
 // listed are the rows of the listings, which have the same fields.
 type listed interface {
-	db.ListMessagesRow | db.ListOpenMessagesRow | db.ListStoppedMessagesRow | db.ListChatMessagesRow | db.SearchMessagesRow
+	db.ListMessagesRow | db.ListOpenMessagesRow | db.ListStoppedMessagesRow | db.ListChatMessagesRow | db.SearchMessagesRow | db.MessagesByIDRow
 }
 
 func convert[From listed](rows []From, err error) ([]row, error) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -175,6 +176,56 @@ func TestFiltersAloneAndTogether(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// A long history is not looked through for one page; what pages leave out comes
+// with the next.
+func TestPagesThatEndEarlyLeaveNothingOut(t *testing.T) {
+	t.Parallel()
+	pool := archive(t, 300)
+	all := everything(t, pool)
+	for _, f := range []history.Filter{
+		{Status: "read"},
+		{Status: "accepted", Direction: "outbound"},
+		{Status: "received", Instances: []string{"sales"}},
+		{Query: "message 1"},
+		{Query: "message", Status: "played"},
+		{Query: "message 299"},
+		{Query: "nothing"},
+		{Chat: ana, Direction: "inbound"},
+		{Chat: "+52 1 555 000 0002", Status: "read"},
+		{Chat: ana, Query: "message 2"},
+		{Chat: ana, Query: "nothing"},
+	} {
+		var want []history.Message
+		for _, m := range all {
+			if matches(f, m) {
+				want = append(want, m)
+			}
+		}
+		for _, rows := range []int32{1, 7, 50} {
+			r := history.Impatient(history.New(pool), rows)
+			var got []uuid.UUID
+			asked := f
+			asked.Limit = 3
+			for pages := 1; ; pages++ {
+				page, next, err := r.List(t.Context(), asked)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, ids(page)...)
+				if next == "" {
+					break
+				}
+				if asked.Cursor = next; pages > 2*len(all) {
+					t.Fatalf("%+v, %d at a time: the pages do not end", f, rows)
+				}
+			}
+			if diff := cmp.Diff(ids(want), got, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("%+v, %d at a time (-want +got):\n%s", f, rows, diff)
+			}
 		}
 	}
 }

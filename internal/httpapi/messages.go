@@ -207,7 +207,7 @@ type listInput struct {
 
 type page[T any] struct {
 	Data       []T     `json:"data"`
-	NextCursor *string `json:"next_cursor" doc:"Null on the last page"`
+	NextCursor *string `json:"next_cursor" doc:"Null on the last page. Until then a page may be shorter than its limit, even empty: of a long history it ends after a while of looking for what the filter wants"`
 }
 
 type pageOutput[T any] struct{ Body page[T] }

@@ -1,0 +1,133 @@
+package history
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/msgorch/msgorch/db"
+)
+
+// patience is how long messages are looked at that may not match.
+// patience is how long messages are looked at that may not match.
+type patience struct {
+	first int32 // messages in the first step; each further one looks at twice as many
+	most  int32 // messages in a step
+	// When a page that is not full ends all the same. The next page goes on from
+	// there, so that nobody waits for long and nothing is left out.
+	words, statuses time.Duration
+	// A word that not even few of enough messages have is found by its index, in time
+	// that grows with all that have it.
+	few    int
+	enough int32
+}
+
+// usualPatience takes a few milliseconds for a page, and longer for words, which
+// take longer to look at.
+func usualPatience() patience {
+	return patience{first: 400, most: 6400, words: 80 * time.Millisecond, statuses: 3 * time.Millisecond, few: 3, enough: 1500}
+}
+
+func (p patience) time(w walker) time.Duration {
+	if w.query != "" {
+		return p.words
+	}
+	return p.statuses
+}
+
+// walker looks for messages that no index finds in order: by words, or by a status
+// that comes and goes.
+type walker struct {
+	window
+	instances []int64
+	chats     []int64 // nil: any
+}
+
+// walk looks at messages from the newest on until the page is full, the end is
+// reached, or its patience. Words that few messages have are looked up
+// instead.
+func (r *Reader) walk(ctx context.Context, w walker) (page []row, looked *cursor, err error) {
+	began, start := time.Now(), w
+	var found []uuid.UUID
+	var seen int32
+	for rows := r.patience.first; ; rows = min(2*rows, r.patience.most) {
+		steps, err := r.step(ctx, w, rows)
+		if err != nil {
+			return nil, nil, err
+		}
+		seen += rows
+		looked = nil
+		for _, s := range steps {
+			if s.Matches {
+				found = append(found, s.ID)
+				w.limit--
+			}
+			if s.IsHorizon {
+				looked = &cursor{s.CreatedAt, s.Seq}
+			}
+		}
+		switch {
+		case w.limit <= 0, looked == nil:
+			page, err = r.inOrder(ctx, found)
+			return page, nil, err
+		case w.query != "" && len(found) < r.patience.few && seen >= r.patience.enough:
+			page, err = r.lookUp(ctx, start)
+			return page, nil, err
+		case time.Since(began) > r.patience.time(w):
+			page, err = r.inOrder(ctx, found)
+			return page, looked, err
+		}
+		w.before = *looked
+	}
+}
+
+// step looks at the next so many messages.
+func (r *Reader) step(ctx context.Context, w walker, rows int32) ([]db.WalkMessagesRow, error) {
+	q := db.New(r.pool)
+	if w.chats == nil {
+		each := max(rows/int32(len(w.instances)*len(w.direction)), w.limit)
+		return q.WalkMessages(ctx, db.WalkMessagesParams{
+			InstanceIds: w.instances, Directions: w.direction, Statuses: w.status, Query: w.query,
+			BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, EachRows: each, MaxRows: w.limit,
+		})
+	}
+	each := max(rows/int32(len(w.chats)), w.limit)
+	seen, err := q.WalkChats(ctx, db.WalkChatsParams{
+		ChatIds: w.chats, Directions: w.direction, Statuses: w.status, Query: w.query,
+		BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, EachRows: each, MaxRows: w.limit,
+	})
+	steps := make([]db.WalkMessagesRow, len(seen))
+	for i, s := range seen {
+		steps[i] = db.WalkMessagesRow(s)
+	}
+	return steps, err
+}
+
+// lookUp finds messages by the index of words.
+func (r *Reader) lookUp(ctx context.Context, w walker) ([]row, error) {
+	chats := w.chats
+	if chats == nil {
+		chats = []int64{}
+	}
+	return convert(db.New(r.pool).SearchMessages(ctx, db.SearchMessagesParams{
+		Query: w.query, InstanceIds: w.instances, ChatIds: chats, Directions: w.direction, Statuses: w.status,
+		BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, MaxRows: w.limit,
+	}))
+}
+
+// inOrder reads messages in the order of their ids given. One that was deleted
+// meanwhile is left out.
+func (r *Reader) inOrder(ctx context.Context, ids []uuid.UUID) ([]row, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	rows, err := convert(db.New(r.pool).MessagesByID(ctx, ids))
+	place := make(map[uuid.UUID]int, len(ids))
+	for i, id := range ids {
+		place[id] = i
+	}
+	slices.SortFunc(rows, func(a, b row) int { return place[a.Message.ID] - place[b.Message.ID] })
+	return rows, err
+}
