@@ -377,6 +377,7 @@ func (w weeks) statements() []statement {
 			_, _ = q.DueHeads(ctx, db.DueHeadsParams{DueBefore: now, AfterAt: time.Time{}, MaxRows: 500})
 		}},
 		{"ExpireMessages", false, func(q *db.Queries) { _, _ = q.ExpireMessages(ctx, 500) }},
+		{"AnythingOpen", false, func(q *db.Queries) { _, _ = q.AnythingOpen(ctx, now) }},
 		{"NextScheduled", false, func(q *db.Queries) { _, _ = q.NextScheduled(ctx) }},
 		{"ClaimNext", true, func(q *db.Queries) {
 			_, _ = q.ClaimNext(ctx, db.ClaimNextParams{InstanceID: w.instance, Lease: time.Minute, Ahead: time.Second, MaxRows: 100})

@@ -11,6 +11,15 @@ SELECT pg_notify('msgorch_log_level', @directives::text);
 -- LogLevelSince finds the log level that was told after a time, if any was.
 SELECT value FROM settings WHERE name = 'log_level' AND changed_at > @since;
 
+-- name: AnythingOpen :one
+-- AnythingOpen tells whether the relay may find something to do: one question
+-- instead of ten, each second, for a worker that has no work. Evidence counts
+-- that came since the given time.
+SELECT (EXISTS (SELECT 1 FROM messages WHERE settled_at IS NULL AND next_attempt_at IS NOT NULL)
+    OR EXISTS (SELECT 1 FROM gateway_events WHERE state = 'pending')
+    OR COALESCE((SELECT max(received_at) FROM early_evidence), '-infinity') >= @since::timestamptz
+    OR EXISTS (SELECT 1 FROM instances WHERE probe_at <= now()))::boolean AS anything;
+
 -- name: TryLockRelay :one
 -- TryLockRelay takes the lock under which one relay sweeps at a time. It belongs
 -- to the connection, and ends with it.

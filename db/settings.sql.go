@@ -10,6 +10,23 @@ import (
 	"time"
 )
 
+const anythingOpen = `-- name: AnythingOpen :one
+SELECT (EXISTS (SELECT 1 FROM messages WHERE settled_at IS NULL AND next_attempt_at IS NOT NULL)
+    OR EXISTS (SELECT 1 FROM gateway_events WHERE state = 'pending')
+    OR COALESCE((SELECT max(received_at) FROM early_evidence), '-infinity') >= $1::timestamptz
+    OR EXISTS (SELECT 1 FROM instances WHERE probe_at <= now()))::boolean AS anything
+`
+
+// AnythingOpen tells whether the relay may find something to do: one question
+// instead of ten, each second, for a worker that has no work. Evidence counts
+// that came since the given time.
+func (q *Queries) AnythingOpen(ctx context.Context, since time.Time) (bool, error) {
+	row := q.db.QueryRow(ctx, anythingOpen, since)
+	var anything bool
+	err := row.Scan(&anything)
+	return anything, err
+}
+
 const logLevelSince = `-- name: LogLevelSince :one
 SELECT value FROM settings WHERE name = 'log_level' AND changed_at > $1
 `

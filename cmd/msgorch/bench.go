@@ -33,6 +33,10 @@ func (a *app) bench() *cli.Command {
 				&cli.IntFlag{Name: "callers", Value: 64, Usage: "`N` at a time"},
 				&cli.IntFlag{Name: "rounds", Value: 3, Usage: "`N`, in which all take turns"},
 				&cli.IntFlag{Name: "history", Usage: "also measure with `N` messages in history, and lists of them (10 million: 20 minutes, 20 GB)"},
+				&cli.BoolFlag{Name: "keep", Usage: "leave the database with the history for the next run"},
+				&cli.DurationFlag{Name: "redis-delay", Usage: "`TIME` that each round trip to Redis takes longer"},
+				&cli.DurationFlag{Name: "postgres-delay", Usage: "`TIME` that each round trip to PostgreSQL takes longer"},
+				&cli.StringSliceFlag{Name: "set", Usage: "`NAME=VALUE` for API and worker, such as WORKER_SERVERS=4"},
 				&cli.BoolFlag{Name: "latency", Value: true, Usage: "also measure single messages at even rates"},
 				&cli.StringSliceFlag{Name: "only", Usage: "`NAME` of what to measure: asynq, river, api, outbox, enqueue, hear, full"},
 				&cli.StringFlag{Name: "peers", Usage: "`FILE` with the peers' program; without it only ours are measured"},
@@ -73,10 +77,11 @@ func (a *app) runBench(ctx context.Context, c *cli.Command) error {
 	}
 	o := bench.Options{
 		Messages: c.Int("messages"), Chats: c.Int("chats"), Callers: c.Int("callers"), Rounds: c.Int("rounds"),
-		Latency: c.Bool("latency"), History: c.Int("history"),
+		Latency: c.Bool("latency"), History: c.Int("history"), Keep: c.Bool("keep"),
+		RedisDelay: c.Duration("redis-delay"), PostgresDelay: c.Duration("postgres-delay"),
 		Bin: filepath.Dir(programs["msgorch"]), Peers: c.String("peers"), Only: c.StringSlice("only"),
 		DatabaseURL: cfg.DatabaseURL, RedisURL: getenv("REDIS_URL"), Out: a.stdout,
-		Env: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")},
+		Env: append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}, c.StringSlice("set")...),
 	}
 	if o.Messages < 1 || o.Chats < 1 || o.Callers < 1 || o.Rounds < 1 {
 		return wrongUsage(c, errors.New("every number must be at least 1"))

@@ -9,11 +9,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -177,7 +179,7 @@ func startServers(ctx context.Context, cfg config.Config, bell *worker.Bell, mux
 	for i := range servers {
 		c := worker.Config(context.WithoutCancel(ctx), cfg.Queues, cfg.Concurrency, max(cfg.ShutdownWait-handBack, time.Second), log)
 		rdb := cfg.Redis.MakeRedisClient().(redis.UniversalClient) //nolint:forcetypeassert,errcheck // asynq says that it is one
-		servers[i] = asynq.NewServerFromRedisClient(bell.Client(rdb, len(cfg.Queues)), c)
+		servers[i] = asynq.NewServerFromRedisClient(bell.Client(rdb, slices.Collect(maps.Keys(cfg.Queues))), c)
 		if err := servers[i].Start(mux); err != nil {
 			return nil, fmt.Errorf("start worker: %w", err)
 		}

@@ -27,6 +27,10 @@ type Options struct {
 	Latency bool // also measure single messages at even rates
 	History int  // also measure with so many messages in history, and lists of them; 0: not
 
+	Keep bool // leave the database with the history for the next run, which takes it as it is
+
+	RedisDelay, PostgresDelay time.Duration // added to each round trip of API and worker
+
 	Bin         string   // folder of api, worker and msgorch
 	Peers       string   // the program of the peers; empty: without them
 	Only        []string // names of contenders; empty: all
@@ -119,7 +123,9 @@ func newServers(ctx context.Context, o Options) (*servers, error) {
 func (s *servers) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	_, _ = s.admin.Exec(ctx, "DROP DATABASE IF EXISTS "+database(full)+" WITH (FORCE)")
+	if !s.Keep {
+		_, _ = s.admin.Exec(ctx, "DROP DATABASE IF EXISTS "+database(full)+" WITH (FORCE)")
+	}
 	_ = s.admin.Close(ctx)
 	_ = s.redis.Close()
 }
@@ -208,8 +214,15 @@ func (st *stage) startAll(ctx context.Context, database string, messages int) er
 		}
 	}
 	s := st.servers
-	env := append(slices.Clone(s.Env), "DATABASE_URL="+database, "REDIS_URL="+s.RedisURL, "GOTRACEBACK=single")
-	var err error
+	database, err := far(ctx, database, s.PostgresDelay)
+	if err != nil {
+		return err
+	}
+	redisURL, err := far(ctx, s.RedisURL, s.RedisDelay)
+	if err != nil {
+		return err
+	}
+	env := append(slices.Clone(s.Env), "DATABASE_URL="+database, "REDIS_URL="+redisURL, "GOTRACEBACK=single")
 	st.gateway, err = start(ctx, command{
 		name: "gateway", addr: addr[0], env: env,
 		argv: []string{filepath.Join(s.Bin, "msgorch"), "bench", "gateway", "--addr", addr[0], "--messages", strconv.Itoa(messages)},

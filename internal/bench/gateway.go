@@ -17,6 +17,7 @@ type Gateway struct {
 	first []atomic.Int64 // Unix nanoseconds by number; 0: not yet
 	count atomic.Int64   // distinct ones
 	twice atomic.Int64   // more often than once
+	name  []byte         // what its ids begin with: two gateways give no two messages one
 }
 
 // Arrivals is what a Gateway has seen.
@@ -27,7 +28,9 @@ type Arrivals struct {
 }
 
 // NewGateway returns a Gateway for messages numbered from 0 to n-1.
-func NewGateway(n int) *Gateway { return &Gateway{first: make([]atomic.Int64, n)} }
+func NewGateway(n int) *Gateway {
+	return &Gateway{first: make([]atomic.Int64, n), name: strconv.AppendInt(nil, time.Now().UnixNano(), 36)}
+}
 
 // ServeHTTP takes a message, or answers what it has seen (GET /arrivals, with
 // every time when asked ?all=1).
@@ -50,8 +53,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.twice.Add(1)
 	}
 	w.WriteHeader(http.StatusCreated)
-	_, _ = w.Write(strconv.AppendInt([]byte(`{"key":{"id":"BENCH`), int64(n), 10)) // the caller may be gone
-	_, _ = w.Write([]byte(`"},"status":"PENDING"}`))
+	answer := append([]byte(`{"key":{"id":"BENCH`), g.name...)
+	answer = strconv.AppendInt(append(answer, '-'), int64(n), 10)
+	_, _ = w.Write(append(answer, `"},"status":"PENDING"}`...)) // the caller may be gone
 }
 
 func (g *Gateway) arrivals(all bool) Arrivals {

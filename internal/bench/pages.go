@@ -20,11 +20,18 @@ func (s *servers) fill(ctx context.Context) error {
 		return nil
 	}
 	began := time.Now()
-	if err := s.create(ctx, full); err != nil {
-		return err
-	}
 	address, err := s.address(full)
 	if err != nil {
+		return err
+	}
+	var there bool
+	if err := s.admin.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = $1)", database(full)).Scan(&there); err != nil {
+		return err
+	}
+	if there {
+		return migrations.Up(ctx, address)
+	}
+	if err := s.create(ctx, full); err != nil {
 		return err
 	}
 	if err := migrations.Up(ctx, address); err != nil {

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,12 +33,18 @@ type Bell struct {
 // NewBell returns a Bell. Once stop is closed it holds nobody back.
 func NewBell(stop <-chan struct{}) *Bell { return &Bell{stop: stop} }
 
-// Client returns the client for one asynq server, which serves as many queues.
-// It must not be asked for once Run runs.
-func (b *Bell) Client(client redis.UniversalClient, queues int) redis.UniversalClient {
+// Client returns the client for one asynq server, which serves these queues. It
+// must not be asked for once Run runs.
+func (b *Bell) Client(client redis.UniversalClient, queues []string) redis.UniversalClient {
 	rung := make(chan struct{}, 1)
 	b.rung = append(b.rung, rung)
-	return &patientClient{UniversalClient: client, queues: queues, rung: rung, stop: b.stop}
+	p := &patientClient{UniversalClient: client, rung: rung, stop: b.stop}
+	for _, name := range queues {
+		key := "asynq:{" + name + "}:"
+		p.pending = append(p.pending, key+"pending")
+		p.delayed = append(p.delayed, key+"scheduled", key+"retry")
+	}
+	return p
 }
 
 // Run listens for the bell until ctx ends.
@@ -61,30 +68,40 @@ func (b *Bell) Run(ctx context.Context, client redis.UniversalClient) {
 }
 
 // patientClient is a Redis client that answers "nothing" to the last of a
-// server's empty queues only when there may be something, or after a while.
+// server's empty queues only when there may be something, and looks at all queues
+// with one command until then. Likewise it asks for all tasks together that were
+// to come later, and answers for each queue by itself when there are none. The
+// scripts are known by their keys, which are those of asynq 0.26.
 type patientClient struct {
 	redis.UniversalClient
-	queues int
-	rung   <-chan struct{}
-	stop   <-chan struct{}
+	pending []string // keys of the queues
+	delayed []string // and of what is to come later
+	rung    <-chan struct{}
+	stop    <-chan struct{}
 
 	// Only the server's one fetching goroutine uses these.
 	empty int       // queues in a row
 	busy  time.Time // when a task was last found
+
+	// Only the server's one forwarding goroutine uses these.
+	anyDelayed bool
+	asked      time.Time // when anyDelayed was true or false
 }
 
-// EvalSha implements redis.Scripter. The script that takes a task is known by its
-// keys, which are those of asynq 0.26.
+// EvalSha implements redis.Scripter.
 func (p *patientClient) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
+	if len(keys) == 2 && slices.Contains(p.delayed, keys[0]) && !p.mayForward(ctx) {
+		return redis.NewCmdResult(int64(0), nil)
+	}
 	cmd := p.UniversalClient.EvalSha(ctx, sha, keys, args...)
 	if len(keys) != 4 || !strings.HasSuffix(keys[0], ":pending") || !strings.HasSuffix(keys[3], ":lease") {
 		return cmd
 	}
 	switch {
 	case errors.Is(cmd.Err(), redis.Nil):
-		if p.empty++; p.empty >= p.queues {
+		if p.empty++; p.empty >= len(p.pending) {
 			p.empty = 0
-			p.rest()
+			p.rest(ctx)
 		}
 	case cmd.Err() == nil:
 		p.empty, p.busy = 0, time.Now()
@@ -92,16 +109,42 @@ func (p *patientClient) EvalSha(ctx context.Context, sha string, keys []string, 
 	return cmd
 }
 
-func (p *patientClient) rest() {
-	wait := lookSeldom
-	if time.Since(p.busy) < restless {
-		wait = lookOften
-	}
-	timer := time.NewTimer(wait)
+// rest returns when there may be a task.
+func (p *patientClient) rest(ctx context.Context) {
+	timer := time.NewTimer(0)
 	defer timer.Stop()
-	select {
-	case <-p.rung:
-	case <-timer.C:
-	case <-p.stop:
+	<-timer.C
+	for {
+		wait := lookSeldom
+		if time.Since(p.busy) < restless {
+			wait = lookOften
+		}
+		timer.Reset(wait)
+		select {
+		case <-p.rung:
+			return
+		case <-p.stop:
+			return
+		case <-timer.C:
+			if p.any(ctx, p.pending) {
+				return
+			}
+		}
 	}
+}
+
+// mayForward reports whether there is anything that was to come later. A server
+// asks for each of its queues in turn.
+func (p *patientClient) mayForward(ctx context.Context) bool {
+	if time.Since(p.asked) > delayedInterval/2 {
+		p.anyDelayed, p.asked = p.any(ctx, p.delayed), time.Now()
+	}
+	return p.anyDelayed
+}
+
+// any reports whether one of these keys may be there. A cluster, whose queues are
+// on several nodes, does not say.
+func (p *patientClient) any(ctx context.Context, keys []string) bool {
+	n, err := p.Exists(ctx, keys...).Result()
+	return err != nil || n > 0
 }

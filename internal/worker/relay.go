@@ -39,6 +39,7 @@ const (
 	activePatience = 4 * time.Second
 	againEvery     = 10 * time.Second
 	orphansEvery   = 15 * time.Second
+	idleMost       = 30 * time.Second // without a sweep
 	purgeEvery     = 15 * time.Minute // the task of one hour is queued once
 	earlyWindow    = 2 * time.Minute
 )
@@ -53,6 +54,7 @@ type Relay struct {
 	messages messagePosition
 	events   eventPosition
 	purged   time.Time
+	swept    time.Time // when it last swept whether there was a reason or not
 	orphans  time.Time
 	folded   time.Time
 	next     time.Time // when the next scheduled message is due; zero: none is known
@@ -109,6 +111,10 @@ func (r *Relay) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
+			if r.idle(ctx) {
+				took, r.next = 0, time.Time{}
+				continue
+			}
 		case <-r.woken:
 			patience = 0
 		}
@@ -120,6 +126,16 @@ func (r *Relay) Run(ctx context.Context) {
 			r.Log.LogAttrs(ctx, slog.LevelWarn, "relay.failed", slog.Any("error", err))
 		}
 	}
+}
+
+// idle reports whether there is nothing to sweep. Once in a while it does not ask.
+func (r *Relay) idle(ctx context.Context) bool {
+	if time.Since(r.swept) > idleMost {
+		r.swept = time.Now()
+		return false
+	}
+	anything, err := db.New(r.Pool).AnythingOpen(ctx, time.Now().Add(-earlyWindow))
+	return err == nil && !anything
 }
 
 // askToPurge queues the hour's task that deletes what is old.
