@@ -19,7 +19,7 @@ type patience struct {
 	// there, so that nobody waits for long and nothing is left out.
 	words, statuses time.Duration
 	// A word that not even few of enough messages have is found by its index, in time
-	// that grows with all that have it.
+	// that grows with all that have it: it must be surely a rare one.
 	few    int
 	enough int32
 }
@@ -27,7 +27,7 @@ type patience struct {
 // usualPatience takes a few milliseconds for a page, and longer for words, which
 // take longer to look at.
 func usualPatience() patience {
-	return patience{first: 400, most: 6400, words: 80 * time.Millisecond, statuses: 3 * time.Millisecond, few: 3, enough: 1500}
+	return patience{first: 400, most: 6400, words: 80 * time.Millisecond, statuses: 3 * time.Millisecond, few: 1, enough: 6000}
 }
 
 func (p patience) time(w walker) time.Duration {
