@@ -14,7 +14,7 @@ type Content struct {
 	Interactive *Interactive    `json:"interactive,omitempty"` // interactive
 	Template    json.RawMessage `json:"template,omitempty"`    // template, as the Cloud API spells it
 	Forwarded   bool            `json:"forwarded,omitempty"`
-	Raw         json.RawMessage `json:"raw,omitempty"` // a received content of unknown type, as the gateway gave it
+	Raw         json.RawMessage `json:"raw,omitempty"` // what has no words here, as the gateway gave it: a received content of unknown type, or the ad that one answers
 }
 
 // Media is a file. A received one names where its gateway keeps it.

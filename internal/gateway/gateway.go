@@ -183,7 +183,8 @@ type Message struct {
 	PushName string          // the name the writer chose; may be empty
 	Type     string          // one of the Type constants
 	Text     string          // text or caption: valid UTF-8 without NUL; may be empty
-	Content  json.RawMessage // the content as the gateway gave it, storable as jsonb; nil for plain text
+	Content  json.RawMessage // what it holds beside its text, storable as jsonb; nil for plain text
+	Media    *Media          // the file it holds, for whoever fetches it; nil if none
 	QuotedID string          // gateway id of the message replied to; empty if none
 	At       time.Time       // when it was written, to the second; zero if the gateway did not say credibly
 	Status   Status          // evidence that came along with a message FromMe; empty if none

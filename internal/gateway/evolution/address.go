@@ -1,16 +1,19 @@
 package evolution
 
-import "github.com/msgorch/msgorch/internal/gateway"
+import (
+	"github.com/msgorch/msgorch/internal/gateway"
+	"github.com/msgorch/msgorch/internal/gateway/wire"
+)
 
 // address fills in whose message it is: direction, chat and sender.
-func (a account) address(m *gateway.Message, key object) error {
-	fromMe := string(key.get("fromMe"))
+func (a account) address(m *gateway.Message, key wire.Object) error {
+	fromMe := string(key.Get("fromMe"))
 	if fromMe != "true" && fromMe != "false" {
 		// Guessing wrong could make a bot answer itself.
 		return invalid("ambiguous_direction", "A message does not say whether it is ours.")
 	}
 	m.FromMe = fromMe == "true"
-	chat, ok := canonicalJID(key.text("remoteJid"))
+	chat, ok := canonicalJID(key.Text("remoteJid"))
 	if !ok {
 		return invalid("invalid_chat", "A message's chat is not a WhatsApp address.")
 	}
@@ -22,8 +25,8 @@ func (a account) address(m *gateway.Message, key object) error {
 		m.Chat, m.ChatAlt = preferPhone(chat, a.alternative(chat, key, m.FromMe))
 		return nil
 	}
-	sender, _ := canonicalJID(key.text("participant"))
-	alt, _ := canonicalJID(first(key.text("participantAlt"), key.text("participantPn")))
+	sender, _ := canonicalJID(key.Text("participant"))
+	alt, _ := canonicalJID(first(key.Text("participantAlt"), key.Text("participantPn")))
 	m.Sender, _ = preferPhone(sender, alt)
 	return nil
 }
@@ -32,10 +35,10 @@ func (a account) address(m *gateway.Message, key object) error {
 // number of a LID, or the LID of a phone number. Its place depends on the
 // version: 2.3.0 to 2.3.4 have senderPn and previousRemoteJid, later ones
 // remoteJidAlt.
-func (a account) alternative(chat string, key object, fromMe bool) string {
-	candidates := []string{key.text("remoteJidAlt"), key.text("previousRemoteJid")}
+func (a account) alternative(chat string, key wire.Object, fromMe bool) string {
+	candidates := []string{key.Text("remoteJidAlt"), key.Text("previousRemoteJid")}
 	if !fromMe { // otherwise the sender is us
-		candidates = append(candidates, key.text("senderPn"))
+		candidates = append(candidates, key.Text("senderPn"))
 	}
 	for _, candidate := range candidates {
 		jid, ok := canonicalJID(candidate)
@@ -60,8 +63,8 @@ func preferPhone(jid, alt string) (preferred, other string) {
 
 // pushName returns the name the writer chose. In its place the gateway puts the
 // number, or "Você" for ourselves whatever our name is.
-func pushName(m gateway.Message, record object) string {
-	name := sanitize(record.text("pushName"), maxNameRunes)
+func pushName(m gateway.Message, record wire.Object) string {
+	name := wire.Sanitize(record.Text("pushName"), wire.MaxNameRunes)
 	switch name {
 	case user(m.Chat), user(m.ChatAlt), user(m.Sender):
 		return ""

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/msgorch/msgorch/internal/gateway"
+	"github.com/msgorch/msgorch/internal/gateway/wire"
 )
 
 // maxWrappers bounds how many wrappers are opened around a content.
@@ -25,49 +26,49 @@ type content struct {
 // not understand is of unknown kind.
 func contentOf(raw json.RawMessage) content {
 	c := content{raw: raw, kind: gateway.TypeUnknown}
-	message := unwrap(objectOf(raw))
+	message := unwrap(wire.ObjectOf(raw))
 	for _, m := range slices.Backward(message) { // the last of equal names counts
-		if body := objectOf(m.value); body != nil && c.read(string(m.name), body) {
+		if body := wire.ObjectOf(m.Value); body != nil && c.read(string(m.Name), body) {
 			c.target = first(c.target, quotedBy(body), quotedBy(message))
 			c.isPlain = c.kind == gateway.TypeText && isOnly(message, "extendedTextMessage") && isOnly(body, "text")
 			return c
 		}
 	}
-	if text, ok := textOf(message.get("conversation")); ok {
+	if text, ok := wire.Text(message.Get("conversation")); ok {
 		c.kind, c.text, c.target = gateway.TypeText, text, quotedBy(message)
 		c.isPlain = isOnly(message, "conversation")
 		return c
 	}
-	c.isProtocol = objectOf(message.get("protocolMessage")) != nil
+	c.isProtocol = wire.ObjectOf(message.Get("protocolMessage")) != nil
 	return c
 }
 
 // read recognises a content by the name of its member.
-func (c *content) read(name string, body object) bool {
+func (c *content) read(name string, body wire.Object) bool {
 	switch name {
 	case "extendedTextMessage":
-		c.kind, c.text = gateway.TypeText, body.text("text")
+		c.kind, c.text = gateway.TypeText, body.Text("text")
 	case "imageMessage":
-		c.kind, c.text = gateway.TypeImage, body.text("caption")
+		c.kind, c.text = gateway.TypeImage, body.Text("caption")
 	case "videoMessage", "ptvMessage":
-		c.kind, c.text = gateway.TypeVideo, body.text("caption")
+		c.kind, c.text = gateway.TypeVideo, body.Text("caption")
 	case "audioMessage":
 		c.kind = gateway.TypeAudio
-		if isTrue(body.get("ptt")) || isTrue(body.get("voice")) {
+		if wire.IsTrue(body.Get("ptt")) || wire.IsTrue(body.Get("voice")) {
 			c.kind = gateway.TypeVoice
 		}
 	case "documentMessage":
-		c.kind, c.text = gateway.TypeDocument, body.text("caption")
+		c.kind, c.text = gateway.TypeDocument, body.Text("caption")
 	case "stickerMessage":
 		c.kind = gateway.TypeSticker
 	case "locationMessage", "liveLocationMessage":
-		c.kind, c.text = gateway.TypeLocation, body.text("caption")
+		c.kind, c.text = gateway.TypeLocation, body.Text("caption")
 	case "contactMessage", "contactsArrayMessage", "contact": // the last one: Cloud channel
 		c.kind = gateway.TypeContacts
 	case "reactionMessage":
-		c.kind, c.text, c.target = gateway.TypeReaction, body.text("text"), keyID(body, "key")
+		c.kind, c.text, c.target = gateway.TypeReaction, body.Text("text"), keyID(body, "key")
 	case "pollCreationMessage", "pollCreationMessageV2", "pollCreationMessageV3":
-		c.kind, c.text = gateway.TypePoll, body.text("name")
+		c.kind, c.text = gateway.TypePoll, body.Text("name")
 	case "pollUpdateMessage":
 		c.kind, c.text, c.target = gateway.TypePoll, votesIn(body), keyID(body, "pollCreationMessageKey")
 	case "templateMessage", "highlyStructuredMessage":
@@ -80,21 +81,21 @@ func (c *content) read(name string, body object) bool {
 
 // readInteractive recognises buttons and lists, and what people choose from
 // them. A choice without a caption is told by its id.
-func (c *content) readInteractive(name string, body object) bool {
+func (c *content) readInteractive(name string, body wire.Object) bool {
 	switch name {
 	case "buttonsMessage":
-		c.text = body.text("contentText")
+		c.text = body.Text("contentText")
 	case "listMessage":
-		c.text = first(body.text("description"), body.text("title"))
+		c.text = first(body.Text("description"), body.Text("title"))
 	case "interactiveMessage", "interactiveResponseMessage":
-		c.text = objectOf(body.get("body")).text("text")
+		c.text = wire.ObjectOf(body.Get("body")).Text("text")
 	case "buttonsResponseMessage":
-		c.text = first(body.text("selectedDisplayText"), body.text("selectedButtonId"))
+		c.text = first(body.Text("selectedDisplayText"), body.Text("selectedButtonId"))
 	case "templateButtonReplyMessage":
-		c.text = first(body.text("selectedDisplayText"), body.text("selectedId"))
+		c.text = first(body.Text("selectedDisplayText"), body.Text("selectedId"))
 	case "listResponseMessage":
-		row := objectOf(body.get("singleSelectReply"))
-		c.text = first(body.text("title"), row.text("selectedRowId"))
+		row := wire.ObjectOf(body.Get("singleSelectReply"))
+		c.text = first(body.Text("title"), row.Text("selectedRowId"))
 	default:
 		return false
 	}
@@ -104,10 +105,10 @@ func (c *content) readInteractive(name string, body object) bool {
 
 // votesIn returns the options somebody chose in a poll. Only 2.3.7 and later
 // decrypt them.
-func votesIn(poll object) string {
+func votesIn(poll wire.Object) string {
 	var names []string
-	for option := range elements(objectOf(poll.get("vote")).get("selectedOptions")) {
-		if name, ok := textOf(option); ok {
+	for option := range wire.Elements(wire.ObjectOf(poll.Get("vote")).Get("selectedOptions")) {
+		if name, ok := wire.Text(option); ok {
 			names = append(names, name)
 		}
 	}
@@ -115,7 +116,7 @@ func votesIn(poll object) string {
 }
 
 // unwrap opens the wrappers around a content, at most maxWrappers of them.
-func unwrap(message object) object {
+func unwrap(message wire.Object) wire.Object {
 	for range maxWrappers {
 		inside := wrapped(message)
 		if inside == nil {
@@ -127,12 +128,12 @@ func unwrap(message object) object {
 }
 
 // wrapped returns what is inside a message's wrapper, or nil if it has none.
-func wrapped(message object) object {
+func wrapped(message wire.Object) wire.Object {
 	for _, m := range slices.Backward(message) {
-		switch string(m.name) {
+		switch string(m.Name) {
 		case "ephemeralMessage", "viewOnceMessage", "viewOnceMessageV2", "viewOnceMessageV2Extension",
 			"documentWithCaptionMessage", "editedMessage", "deviceSentMessage", "associatedChildMessage":
-			if inside := objectOf(objectOf(m.value).get("message")); inside != nil {
+			if inside := wire.ObjectOf(wire.ObjectOf(m.Value).Get("message")); inside != nil {
 				return inside
 			}
 		}
@@ -142,9 +143,9 @@ func wrapped(message object) object {
 
 // isOnly reports whether an object holds nothing but that member and what is
 // not content.
-func isOnly(o object, name string) bool {
+func isOnly(o wire.Object, name string) bool {
 	for _, m := range o {
-		switch string(m.name) {
+		switch string(m.Name) {
 		case name, "contextInfo", "messageContextInfo", "senderKeyDistributionMessage":
 		default:
 			return false
@@ -154,17 +155,17 @@ func isOnly(o object, name string) bool {
 }
 
 // quotedBy returns the id of the message that a content answers, or "".
-func quotedBy(body object) string {
-	return validID(objectOf(body.get("contextInfo")).text("stanzaId"))
+func quotedBy(body wire.Object) string {
+	return validID(wire.ObjectOf(body.Get("contextInfo")).Text("stanzaId"))
 }
 
 // keyID returns the message id in a key, or "".
-func keyID(body object, key string) string {
-	return validID(objectOf(body.get(key)).text("id"))
+func keyID(body wire.Object, key string) string {
+	return validID(wire.ObjectOf(body.Get(key)).Text("id"))
 }
 
 func validID(id string) string {
-	if !isMessageID(id) {
+	if !wire.IsMessageID(id) {
 		return ""
 	}
 	return id

@@ -9,6 +9,7 @@ import (
 	"iter"
 
 	"github.com/msgorch/msgorch/internal/gateway"
+	"github.com/msgorch/msgorch/internal/gateway/wire"
 )
 
 // Decoder reads the webhooks of Evolution API, versions 1.8 to 2.4.
@@ -18,12 +19,12 @@ type Decoder struct{}
 // keep is not Handled: contacts without an address, an update without a
 // status. Edits and deletions are not decoded yet.
 func (Decoder) Decode(event string, body []byte) (gateway.Update, error) {
-	top, err := open(body)
+	top, err := wire.Open(body)
 	if err != nil {
 		return gateway.Update{}, err
 	}
-	data := top.get("data")
-	own, _ := canonicalJID(top.text("sender")) // absent before the first connection
+	data := top.Get("data")
+	own, _ := canonicalJID(top.Text("sender")) // absent before the first connection
 	var u gateway.Update
 	switch event {
 	case "messages.upsert":
@@ -57,16 +58,16 @@ func (Decoder) Decode(event string, body []byte) (gateway.Update, error) {
 // items yields data's objects: data itself, or the elements of the array it
 // is. The same event comes as one or the other. Elements that are no objects
 // come as nil.
-func items(data json.RawMessage) (iter.Seq[object], error) {
-	if single := objectOf(data); single != nil {
-		return func(yield func(object) bool) { yield(single) }, nil
+func items(data json.RawMessage) (iter.Seq[wire.Object], error) {
+	if single := wire.ObjectOf(data); single != nil {
+		return func(yield func(wire.Object) bool) { yield(single) }, nil
 	}
 	if len(data) == 0 || data[0] != '[' {
 		return nil, invalid("malformed_data", "The data is neither an object nor an array.")
 	}
-	return func(yield func(object) bool) {
-		for element := range elements(data) {
-			if !yield(objectOf(element)) {
+	return func(yield func(wire.Object) bool) {
+		for element := range wire.Elements(data) {
+			if !yield(wire.ObjectOf(element)) {
 				return
 			}
 		}
@@ -147,17 +148,17 @@ func decodeChats(data json.RawMessage) ([]gateway.Chat, error) {
 
 // addressOf returns whom a contact or chat record is about. Version 1 calls it
 // id; later ones put the id of a database row there, which is no address.
-func addressOf(record object) (string, bool) {
-	if jid, ok := canonicalJID(record.text("remoteJid")); ok {
+func addressOf(record wire.Object) (string, bool) {
+	if jid, ok := canonicalJID(record.Text("remoteJid")); ok {
 		return jid, true
 	}
-	return canonicalJID(record.text("id"))
+	return canonicalJID(record.Text("id"))
 }
 
 // nameOf returns a name that somebody chose. Where there is none the gateway
 // puts the number itself, which as a name would hide a real one.
-func nameOf(record object, member, jid string) string {
-	name := sanitize(record.text(member), maxNameRunes)
+func nameOf(record wire.Object, member, jid string) string {
+	name := wire.Sanitize(record.Text(member), wire.MaxNameRunes)
 	if name == user(jid) {
 		return ""
 	}

@@ -1,12 +1,12 @@
 package evolution
 
 import (
-	"encoding/json"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/msgorch/msgorch/internal/fault"
 	"github.com/msgorch/msgorch/internal/gateway"
+	"github.com/msgorch/msgorch/internal/gateway/wire"
 )
 
 const (
@@ -18,11 +18,11 @@ const (
 // exactly "event" and "instance", in this spelling, name the event and the
 // instance; only the gateway's global "error" event comes without an instance.
 func (Decoder) Open(body []byte) (gateway.Envelope, error) {
-	top, err := open(body)
+	top, err := wire.Open(body)
 	if err != nil {
 		return gateway.Envelope{}, err
 	}
-	name, ok := textOf(top.get("event"))
+	name, ok := wire.Text(top.Get("event"))
 	if !ok || !isName(name) {
 		return gateway.Envelope{}, invalid("missing_event", "The body has no usable event.")
 	}
@@ -34,29 +34,15 @@ func (Decoder) Open(body []byte) (gateway.Envelope, error) {
 	return gateway.Envelope{Event: event, Instance: instance, Body: redact(body)}, nil
 }
 
-// open takes the body's outermost object apart.
-func open(body []byte) (object, error) {
-	// json.Valid refuses more than 10,000 levels of nesting and anything after
-	// the first value.
-	if !json.Valid(body) {
-		return nil, invalid("malformed_json", "The body is not valid JSON.")
-	}
-	top := objectOf(body)
-	if top == nil {
-		return nil, invalid("malformed_json", "The body is not a JSON object.")
-	}
-	return top, nil
-}
-
-func instanceOf(top object, event string) (string, error) {
-	raw := top.get("instance")
-	if isNull(raw) {
+func instanceOf(top wire.Object, event string) (string, error) {
+	raw := top.Get("instance")
+	if wire.IsNull(raw) {
 		if event == "error" {
 			return "", nil
 		}
 		return "", invalid("missing_instance", "The body names no instance.")
 	}
-	name, ok := textOf(raw)
+	name, ok := wire.Text(raw)
 	if !ok || !isName(name) {
 		return "", invalid("invalid_instance", "The instance is not a name of 1 to 128 visible bytes.")
 	}
@@ -83,29 +69,29 @@ func isName(s string) bool {
 func redact(body []byte) []byte {
 	out := make([]byte, 0, len(body)+len(redacted))
 	copied, depth := 0, 0
-	for s := (scanner{src: body}); s.pos < len(body); {
-		switch s.peek() {
+	for s := (wire.Scanner{Src: body}); s.Pos < len(body); {
+		switch s.Peek() {
 		case '{', '[':
 			depth++
-			s.pos++
+			s.Pos++
 		case '}', ']':
 			depth--
-			s.pos++
+			s.Pos++
 		case '"':
-			token := s.str()
-			if s.space() != ':' || !isSecret(unquote(token), depth) {
+			token := s.Str()
+			if s.Space() != ':' || !isSecret(wire.Unquote(token), depth) {
 				continue
 			}
-			s.pos++ // the colon
-			s.space()
-			start := s.pos
-			if isNull(s.value()) {
+			s.Pos++ // the colon
+			s.Space()
+			start := s.Pos
+			if wire.IsNull(s.Value()) {
 				continue
 			}
 			out = append(append(out, body[copied:start]...), redacted...)
-			copied = s.pos
+			copied = s.Pos
 		default:
-			s.pos++
+			s.Pos++
 		}
 	}
 	return append(out, body[copied:]...)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/msgorch/msgorch/internal/gateway"
+	"github.com/msgorch/msgorch/internal/gateway/wire"
 )
 
 // Bounds of a search. An instance that has sent more in the time in question
@@ -67,9 +68,9 @@ func (s *Sender) Find(ctx context.Context, at gateway.Account, m gateway.Sought)
 		if err != nil {
 			return nil, err
 		}
-		for raw := range elements(records) {
-			record := objectOf(raw)
-			witnessed = witnessed || objectOf(record.get("key")).text("id") == m.Witness
+		for raw := range wire.Elements(records) {
+			record := wire.ObjectOf(raw)
+			witnessed = witnessed || wire.ObjectOf(record.Get("key")).Text("id") == m.Witness
 			if hit, ok := matchSent(record, m, since); ok {
 				found = append(found, hit)
 			}
@@ -99,21 +100,21 @@ func (s *Sender) findPage(ctx context.Context, at gateway.Account, call findMess
 	}
 	response, err := s.client.Do(request)
 	if err != nil {
-		return nil, 0, fmt.Errorf("ask the gateway: %s", causeOf(err))
+		return nil, 0, fmt.Errorf("ask the gateway: %s", wire.Cause(err))
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxFindBytes+1))
 	switch {
 	case err != nil:
-		return nil, 0, fmt.Errorf("read the gateway's answer: %s", causeOf(err))
+		return nil, 0, fmt.Errorf("read the gateway's answer: %s", wire.Cause(err))
 	case response.StatusCode < 200 || response.StatusCode > 299:
 		return nil, 0, fmt.Errorf("the gateway answered %d", response.StatusCode)
 	case len(body) > maxFindBytes || !json.Valid(body):
 		return nil, 0, errors.New("the gateway's answer cannot be read")
 	}
-	messages := objectOf(objectOf(body).get("messages"))
-	records = messages.get("records")
-	count, ok := numberOf(messages.get("pages"))
+	messages := wire.ObjectOf(wire.ObjectOf(body).Get("messages"))
+	records = messages.Get("records")
+	count, ok := numberOf(messages.Get("pages"))
 	if !ok || len(records) == 0 || records[0] != '[' {
 		return nil, 0, errors.New("the gateway's answer holds no messages")
 	}
@@ -121,21 +122,21 @@ func (s *Sender) findPage(ctx context.Context, at gateway.Account, call findMess
 }
 
 // matchSent reads a record that may be the message sought.
-func matchSent(record object, m gateway.Sought, since time.Time) (sent, bool) {
-	key := objectOf(record.get("key"))
-	id, err := messageID(key.get("id"))
-	at := timeOf(record.get("messageTimestamp"))
-	if err != nil || !isTrue(key.get("fromMe")) || at.Before(since) {
+func matchSent(record wire.Object, m gateway.Sought, since time.Time) (sent, bool) {
+	key := wire.ObjectOf(record.Get("key"))
+	id, err := wire.MessageID(key.Get("id"))
+	at := timeOf(record.Get("messageTimestamp"))
+	if err != nil || !wire.IsTrue(key.Get("fromMe")) || at.Before(since) {
 		return sent{}, false
 	}
-	if sanitize(contentOf(record.get("message")).text, maxTextRunes) != sanitize(m.Text, maxTextRunes) {
+	if wire.Sanitize(contentOf(record.Get("message")).text, wire.MaxTextRunes) != wire.Sanitize(m.Text, wire.MaxTextRunes) {
 		return sent{}, false
 	}
-	jid, ok := canonicalJID(key.text("remoteJid"))
+	jid, ok := canonicalJID(key.Text("remoteJid"))
 	if !ok {
 		return sent{}, false
 	}
-	if alt, known := canonicalJID(key.text("remoteJidAlt")); known {
+	if alt, known := canonicalJID(key.Text("remoteJidAlt")); known {
 		jid, _ = preferPhone(jid, alt) // a number tells more than a LID
 	}
 	return sent{id: id, at: at}, maybeSame(jid, m.To)

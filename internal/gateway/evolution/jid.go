@@ -1,6 +1,10 @@
 package evolution
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/msgorch/msgorch/internal/gateway/wire"
+)
 
 const (
 	maxJIDBytes = 128
@@ -28,7 +32,7 @@ func canonicalJID(raw string) (string, bool) {
 		return "", false
 	}
 	user, device, hasDevice := strings.Cut(user, ":")
-	if hasDevice && !isDigits(device) {
+	if hasDevice && !wire.IsDigits(device) {
 		return "", false
 	}
 	if !isUser(user) {
@@ -60,15 +64,6 @@ func lowerASCII(s string) string {
 		}
 		return r
 	}, s)
-}
-
-func isDigits(s string) bool {
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return false
-		}
-	}
-	return s != ""
 }
 
 // isUser reports whether s can stand before the "@". It begins with a letter or

@@ -1,116 +1,33 @@
 package evolution
 
 import (
-	"encoding/json"
 	"strings"
 
 	"github.com/msgorch/msgorch/internal/gateway"
+	"github.com/msgorch/msgorch/internal/gateway/wire"
 )
-
-const maxReasonRunes = 300
-
-// privacy is what no reason may contain.
-type privacy struct {
-	words []string
-}
-
-// privacyOf collects the credential and the message's text. The recipient is not
-// among them, because the gateway may spell a number otherwise than we do: any
-// long number is masked.
-func privacyOf(to gateway.Account, m gateway.Outgoing) privacy {
-	var p privacy
-	for _, private := range []string{to.Credential.Reveal(), m.Text} {
-		if private == "" {
-			continue
-		}
-		// The gateway may quote it as it is or as JSON, in full or shortened.
-		asJSON, _ := json.Marshal(private)
-		p.words = append(p.words, beginning(oneLine(private)), beginning(oneLine(string(asJSON[1:len(asJSON)-1]))))
-	}
-	return p
-}
-
-// beginning returns enough of s to recognise it.
-func beginning(s string) string { return firstRunes(s, 16) }
 
 // answer builds the answer to a message that was not accepted. Its reason says
 // what the code means and then quotes what was said, unless the quotation would
 // tell something private.
-func (p privacy) answer(v verdict, status int, said string) gateway.Answer {
-	reason := explain(v.code)
-	if said = p.quotable(said); said != "" {
-		reason += " (" + said + ")"
-	}
-	a := gateway.Answer{Outcome: v.outcome, HTTPStatus: status, Code: v.code, Reason: firstRunes(reason, maxReasonRunes)}
+func answer(p wire.Privacy, v verdict, status int, said string) gateway.Answer {
+	a := gateway.Answer{Outcome: v.outcome, HTTPStatus: status, Code: v.code, Reason: p.Reason(explain(v.code), said)}
 	if v.outcome == gateway.Retry {
 		a.Scope, a.Slow = scopeOf(v.code)
 	}
 	return a
 }
 
-// scopeOf returns what a code is about, and whether it asks to send more slowly.
+// scopeOf returns what a code of the gateway's own is about, and whether it asks
+// to send more slowly.
 func scopeOf(code string) (scope gateway.Scope, slow bool) {
 	switch code {
-	case "rate_limited", "graph_4", "graph_80007", "graph_130429":
+	case "rate_limited":
 		return gateway.ScopeInstance, true
 	case "connection_closed", "instance_not_loaded", "connect_failed":
 		return gateway.ScopeInstance, false
-	case "graph_131056": // too much between this pair of numbers
-		return gateway.ScopeChat, false
 	}
 	return gateway.ScopeMessage, false
-}
-
-// quotable returns the words with long numbers masked, or nothing at all when
-// something private is in them: cut out, it would leave a riddle.
-func (p privacy) quotable(said string) string {
-	said = oneLine(said)
-	for _, private := range p.words {
-		if private != "" && strings.Contains(said, private) {
-			return ""
-		}
-	}
-	return maskNumbers(said)
-}
-
-// maskNumbers replaces every run of digits that is long enough for a phone
-// number.
-func maskNumbers(s string) string {
-	const shortest = 8
-	var out strings.Builder
-	for s != "" {
-		digits := len(s) - len(strings.TrimLeft(s, "0123456789"))
-		if digits >= shortest {
-			out.WriteString("[number]")
-		} else {
-			out.WriteString(s[:digits])
-		}
-		s = s[digits:]
-		next := strings.IndexAny(s, "0123456789")
-		if next < 0 {
-			next = len(s)
-		}
-		out.WriteString(s[:next])
-		s = s[next:]
-	}
-	return out.String()
-}
-
-// oneLine makes text valid UTF-8 without line breaks, NUL or runs of space.
-func oneLine(s string) string {
-	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", " ")
-	return strings.Join(strings.Fields(s), " ")
-}
-
-// firstRunes cuts s after n runes.
-func firstRunes(s string, n int) string {
-	for i := range s {
-		if n == 0 {
-			return s[:i]
-		}
-		n--
-	}
-	return s
 }
 
 // explain says a code in a sentence.

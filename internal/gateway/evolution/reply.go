@@ -3,11 +3,12 @@ package evolution
 import (
 	"encoding/json"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/msgorch/msgorch/internal/gateway"
+	"github.com/msgorch/msgorch/internal/gateway/graph"
+	"github.com/msgorch/msgorch/internal/gateway/wire"
 )
 
 // verdict is what an answer means for the message.
@@ -19,11 +20,11 @@ type verdict struct {
 // reply is the gateway's answer, read without believing its status.
 type reply struct {
 	status    int
-	messageID string // set exactly when the message was accepted
-	words     string // everything it says in words, on one line or more
-	body      object // nil when the answer is not the gateway's JSON
-	missing   bool   // it says {"exists": false} of the recipient
-	graph     *graphError
+	messageID string       // set exactly when the message was accepted
+	words     string       // everything it says in words, on one line or more
+	body      wire.Object  // nil when the answer is not the gateway's JSON
+	missing   bool         // it says {"exists": false} of the recipient
+	graph     *graph.Error // set when the Cloud channel hands one through
 }
 
 // readReply takes an answer apart. Only a 2xx with the id of the new message
@@ -33,15 +34,15 @@ func readReply(status int, body []byte) reply {
 	if !json.Valid(body) {
 		return r
 	}
-	if r.body = objectOf(body); r.body == nil {
+	if r.body = wire.ObjectOf(body); r.body == nil {
 		return r
 	}
 	if status/100 == 2 {
 		r.messageID = keyID(r.body, "key")
 	}
-	r.graph = graphErrorOf(r.body)
-	response := objectOf(r.body.get("response"))
-	for _, said := range []json.RawMessage{response.get("message"), r.body.get("message"), r.body.get("error")} {
+	r.graph = graph.Find(r.body)
+	response := wire.ObjectOf(r.body.Get("response"))
+	for _, said := range []json.RawMessage{response.Get("message"), r.body.Get("message"), r.body.Get("error")} {
 		r.listen(said, 0)
 	}
 	return r
@@ -51,18 +52,18 @@ func readReply(status int, body []byte) reply {
 // strings, objects and further arrays in an array.
 func (r *reply) listen(said json.RawMessage, depth int) {
 	const deepest = 4 // real ones have two levels
-	if text, ok := textOf(said); ok {
+	if text, ok := wire.Text(said); ok {
 		r.words = strings.TrimSpace(r.words + " " + text)
 		return
 	}
-	if verdict := objectOf(said); string(verdict.get("exists")) == "false" {
+	if verdict := wire.ObjectOf(said); string(verdict.Get("exists")) == "false" {
 		r.missing = true
 		return
 	}
 	if depth == deepest {
 		return
 	}
-	for element := range elements(said) {
+	for element := range wire.Elements(said) {
 		r.listen(element, depth+1)
 	}
 }
@@ -74,12 +75,12 @@ func (r reply) verdict(to string) verdict {
 		// The base URL leads somewhere else; Evolution never redirects.
 		return verdict{gateway.Pause, "gateway_redirect"}
 	case r.graph != nil:
-		return r.graph.verdict()
-	case r.status/100 == 2 && isTrue(r.body.get("error")):
+		return verdict{r.graph.Outcome(), r.graph.Name()}
+	case r.status/100 == 2 && wire.IsTrue(r.body.Get("error")):
 		return verdict{gateway.Retry, "gateway_error"}
 	case r.status/100 == 2:
 		return verdict{gateway.InDoubt, "no_message_id"}
-	case r.body.text("code") == "LICENSE_REQUIRED":
+	case r.body.Text("code") == "LICENSE_REQUIRED":
 		return verdict{gateway.Pause, "license_required"}
 	case r.status == http.StatusUnauthorized, r.status == http.StatusForbidden:
 		return verdict{gateway.Pause, "bad_credentials"}
@@ -153,19 +154,8 @@ func (r reply) unspoken() verdict {
 // retryAfter returns the wait that was asked for: by Graph, or by the header of
 // an answer that has one.
 func (r reply) retryAfter(header http.Header) time.Duration {
-	const longest = time.Hour
 	if r.graph != nil {
-		return r.graph.wait()
+		return r.graph.Wait()
 	}
-	if r.status != http.StatusTooManyRequests && r.status != http.StatusServiceUnavailable {
-		return 0
-	}
-	value := strings.TrimSpace(header.Get("Retry-After"))
-	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil {
-		return time.Duration(min(seconds, uint64(longest/time.Second))) * time.Second
-	}
-	if date, err := http.ParseTime(value); err == nil {
-		return min(max(time.Until(date), 0), longest)
-	}
-	return 0
+	return wire.RetryAfter(r.status, header)
 }

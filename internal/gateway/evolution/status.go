@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 
 	"github.com/msgorch/msgorch/internal/gateway"
+	"github.com/msgorch/msgorch/internal/gateway/wire"
 )
 
 // decodeStatuses reads evidence. Whether a message is ours is not taken from
@@ -28,25 +29,25 @@ func decodeStatuses(data json.RawMessage) ([]gateway.Evidence, error) {
 
 // evidence reads one record of messages.update; ok is false when it is about
 // something else than a status.
-func evidence(record object) (_ gateway.Evidence, ok bool, _ error) {
+func evidence(record wire.Object) (_ gateway.Evidence, ok bool, _ error) {
 	if record == nil {
 		return gateway.Evidence{}, false, invalid("malformed_data", "An element of the data is not an object.")
 	}
-	id, err := messageID(record.get("keyId"))
+	id, err := wire.MessageID(record.Get("keyId"))
 	if err != nil {
 		return gateway.Evidence{}, false, err
 	}
-	raw := record.get("status")
+	raw := record.Get("status")
 	if raw == nil { // 2.2 reports edits and deletions this way
 		return gateway.Evidence{}, false, nil
 	}
-	name, _ := textOf(raw)
+	name, _ := wire.Text(raw)
 	switch {
 	case name == "DELETED", name == "EDITED":
 		// 2.3.0 to 2.3.5 say DELETED of any change without a status, edits
 		// included, so it does not even mean deleted.
 		return gateway.Evidence{}, false, nil
-	case name == "SERVER_ACK" && !isNull(record.get("message")):
+	case name == "SERVER_ACK" && !wire.IsNull(record.Get("message")):
 		// Since 2.3.7 this is how an edit looks.
 		return gateway.Evidence{}, false, nil
 	}
@@ -79,13 +80,13 @@ func statusOf(name string) (gateway.Status, bool) {
 // decodeConnection reads connection.update. The instance that data names is not
 // looked at: only the envelope's was checked by anybody.
 func decodeConnection(data json.RawMessage) (*gateway.Connection, error) {
-	record := objectOf(data)
+	record := wire.ObjectOf(data)
 	if record == nil {
 		return nil, invalid("malformed_data", "The data is not an object.")
 	}
-	switch state := record.text("state"); state {
+	switch state := record.Text("state"); state {
 	case "open", "connecting", "close", "refused":
-		return &gateway.Connection{State: state, Reason: reasonOf(record.get("statusReason"))}, nil
+		return &gateway.Connection{State: state, Reason: reasonOf(record.Get("statusReason"))}, nil
 	}
 	return nil, invalid("unknown_state", "The connection's state is not one the gateway is known to send.")
 }
@@ -93,13 +94,13 @@ func decodeConnection(data json.RawMessage) (*gateway.Connection, error) {
 // decodeInstanceStatus reads status.instance, which announces a final close
 // beside connection.update, in any order.
 func decodeInstanceStatus(data json.RawMessage) (*gateway.Connection, error) {
-	record := objectOf(data)
+	record := wire.ObjectOf(data)
 	if record == nil {
 		return nil, invalid("malformed_data", "The data is not an object.")
 	}
-	switch record.text("status") {
+	switch record.Text("status") {
 	case "closed", "close", "removed":
-		return &gateway.Connection{State: "close", Reason: reasonOf(record.get("disconnectionReasonCode"))}, nil
+		return &gateway.Connection{State: "close", Reason: reasonOf(record.Get("disconnectionReasonCode"))}, nil
 	}
 	return nil, invalid("unknown_state", "The instance's status is not one the gateway is known to send.")
 }
