@@ -19,7 +19,9 @@ WITH asked AS (
         SELECT unnest(@ids::uuid[]) AS id,
                unnest(@instances::text[]) AS instance,
                unnest(@chats::text[]) AS jid,
+               unnest(@types::text[]) AS type,
                unnest(@texts::text[]) AS text,
+               unnest(@contents::text[]) AS content,
                unnest(@reply_tos::uuid[]) AS reply_to,
                unnest(@priorities::text[]) AS priority,
                unnest(@send_ats::timestamptz[]) AS send_at,
@@ -51,13 +53,13 @@ WITH asked AS (
         SELECT o.id FROM chats o WHERE o.id = ANY(ARRAY(SELECT u.chat_id FROM unseen u)) FOR NO KEY UPDATE SKIP LOCKED))
 ), fresh AS (
     INSERT INTO messages (
-        id, instance_id, chat_id, direction, status, type, text, reply_to, priority,
+        id, instance_id, chat_id, direction, status, type, text, content, reply_to, priority,
         send_at, expires_at, metadata, idempotency_key, request_hash,
         next_attempt_at, task_batch, history, created_at
     )
     SELECT u.id, u.instance_id, COALESCE(u.chat_id, (n.ids ->> (u.instance_id || ' ' || u.jid))::bigint), 'outbound',
            (CASE WHEN t.send_at > now() THEN 'scheduled' ELSE 'queued' END)::message_status,
-           'text', u.text, NULLIF(u.reply_to, '00000000-0000-0000-0000-000000000000'), u.priority::message_priority,
+           u.type, NULLIF(u.text, ''), NULLIF(u.content, '')::jsonb, NULLIF(u.reply_to, '00000000-0000-0000-0000-000000000000'), u.priority::message_priority,
            t.send_at, NULLIF(u.expires_at, '0001-01-01 00:00:00+00'), u.metadata::jsonb,
            NULLIF(u.idempotency_key, ''), NULLIF(u.request_hash, ''),
            GREATEST(now(), t.send_at), NULLIF(@task_batch::uuid, '00000000-0000-0000-0000-000000000000'),
@@ -72,6 +74,11 @@ WITH asked AS (
     ORDER BY u.ord
     ON CONFLICT (instance_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING id, created_at
+), files AS (
+    INSERT INTO uploads (message_id, data)
+    SELECT t.id, t.data
+    FROM (SELECT unnest(@upload_ids::uuid[]) AS id, unnest(@uploads::bytea[]) AS data) t
+    WHERE t.id = ANY(ARRAY(SELECT f.id FROM fresh f))
 )
 SELECT f.id, true AS instance_known, f.created_at FROM fresh f
 UNION ALL

@@ -14,25 +14,27 @@ import (
 
 const acceptMessages = `-- name: AcceptMessages :many
 WITH asked AS (
-    SELECT row_number() OVER () AS ord, a.id, a.instance, a.jid, a.text, a.reply_to, a.priority, a.send_at, a.expires_at, a.metadata, a.idempotency_key, a.request_hash
+    SELECT row_number() OVER () AS ord, a.id, a.instance, a.jid, a.type, a.text, a.content, a.reply_to, a.priority, a.send_at, a.expires_at, a.metadata, a.idempotency_key, a.request_hash
     FROM (
         SELECT unnest($1::uuid[]) AS id,
                unnest($2::text[]) AS instance,
                unnest($3::text[]) AS jid,
-               unnest($4::text[]) AS text,
-               unnest($5::uuid[]) AS reply_to,
-               unnest($6::text[]) AS priority,
-               unnest($7::timestamptz[]) AS send_at,
-               unnest($8::timestamptz[]) AS expires_at,
-               unnest($9::text[]) AS metadata,
-               unnest($10::text[]) AS idempotency_key,
-               unnest($11::bytea[]) AS request_hash
+               unnest($4::text[]) AS type,
+               unnest($5::text[]) AS text,
+               unnest($6::text[]) AS content,
+               unnest($7::uuid[]) AS reply_to,
+               unnest($8::text[]) AS priority,
+               unnest($9::timestamptz[]) AS send_at,
+               unnest($10::timestamptz[]) AS expires_at,
+               unnest($11::text[]) AS metadata,
+               unnest($12::text[]) AS idempotency_key,
+               unnest($13::bytea[]) AS request_hash
     ) a
 ), known AS (
-    SELECT a.ord, a.id, a.instance, a.jid, a.text, a.reply_to, a.priority, a.send_at, a.expires_at, a.metadata, a.idempotency_key, a.request_hash, i.id AS instance_id
+    SELECT a.ord, a.id, a.instance, a.jid, a.type, a.text, a.content, a.reply_to, a.priority, a.send_at, a.expires_at, a.metadata, a.idempotency_key, a.request_hash, i.id AS instance_id
     FROM asked a LEFT JOIN instances i ON i.name = a.instance AND i.deleted_at IS NULL
 ), unseen AS (
-    SELECT k.ord, k.id, k.instance, k.jid, k.text, k.reply_to, k.priority, k.send_at, k.expires_at, k.metadata, k.idempotency_key, k.request_hash, k.instance_id, (SELECT c.id FROM chats c WHERE c.instance_id + 0 = k.instance_id AND c.jid = k.jid LIMIT 1) AS chat_id
+    SELECT k.ord, k.id, k.instance, k.jid, k.type, k.text, k.content, k.reply_to, k.priority, k.send_at, k.expires_at, k.metadata, k.idempotency_key, k.request_hash, k.instance_id, (SELECT c.id FROM chats c WHERE c.instance_id + 0 = k.instance_id AND c.jid = k.jid LIMIT 1) AS chat_id
     FROM known k
     WHERE k.instance_id IS NOT NULL AND NOT EXISTS (
         SELECT 1 FROM messages m
@@ -47,20 +49,20 @@ WITH asked AS (
     RETURNING id, instance_id, jid
 ), bumped AS (
     UPDATE chats c SET last_message_at = GREATEST(c.last_message_at, now()), unread = 0
-    WHERE $12::boolean AND c.id = ANY(ARRAY(
+    WHERE $14::boolean AND c.id = ANY(ARRAY(
         SELECT o.id FROM chats o WHERE o.id = ANY(ARRAY(SELECT u.chat_id FROM unseen u)) FOR NO KEY UPDATE SKIP LOCKED))
 ), fresh AS (
     INSERT INTO messages (
-        id, instance_id, chat_id, direction, status, type, text, reply_to, priority,
+        id, instance_id, chat_id, direction, status, type, text, content, reply_to, priority,
         send_at, expires_at, metadata, idempotency_key, request_hash,
         next_attempt_at, task_batch, history, created_at
     )
     SELECT u.id, u.instance_id, COALESCE(u.chat_id, (n.ids ->> (u.instance_id || ' ' || u.jid))::bigint), 'outbound',
            (CASE WHEN t.send_at > now() THEN 'scheduled' ELSE 'queued' END)::message_status,
-           'text', u.text, NULLIF(u.reply_to, '00000000-0000-0000-0000-000000000000'), u.priority::message_priority,
+           u.type, NULLIF(u.text, ''), NULLIF(u.content, '')::jsonb, NULLIF(u.reply_to, '00000000-0000-0000-0000-000000000000'), u.priority::message_priority,
            t.send_at, NULLIF(u.expires_at, '0001-01-01 00:00:00+00'), u.metadata::jsonb,
            NULLIF(u.idempotency_key, ''), NULLIF(u.request_hash, ''),
-           GREATEST(now(), t.send_at), NULLIF($13::uuid, '00000000-0000-0000-0000-000000000000'),
+           GREATEST(now(), t.send_at), NULLIF($15::uuid, '00000000-0000-0000-0000-000000000000'),
            jsonb_build_array(jsonb_build_object(
                'status', CASE WHEN t.send_at > now() THEN 'scheduled' ELSE 'queued' END, 'at', now())),
            now()
@@ -72,6 +74,11 @@ WITH asked AS (
     ORDER BY u.ord
     ON CONFLICT (instance_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING id, created_at
+), files AS (
+    INSERT INTO uploads (message_id, data)
+    SELECT t.id, t.data
+    FROM (SELECT unnest($16::uuid[]) AS id, unnest($17::bytea[]) AS data) t
+    WHERE t.id = ANY(ARRAY(SELECT f.id FROM fresh f))
 )
 SELECT f.id, true AS instance_known, f.created_at FROM fresh f
 UNION ALL
@@ -82,7 +89,9 @@ type AcceptMessagesParams struct {
 	Ids             []uuid.UUID
 	Instances       []string
 	Chats           []string
+	Types           []string
 	Texts           []string
+	Contents        []string
 	ReplyTos        []uuid.UUID
 	Priorities      []string
 	SendAts         []time.Time
@@ -92,6 +101,8 @@ type AcceptMessagesParams struct {
 	RequestHashes   [][]byte
 	Bump            bool
 	TaskBatch       uuid.UUID
+	UploadIds       []uuid.UUID
+	Uploads         [][]byte
 }
 
 type AcceptMessagesRow struct {
@@ -119,7 +130,9 @@ func (q *Queries) AcceptMessages(ctx context.Context, arg AcceptMessagesParams) 
 		arg.Ids,
 		arg.Instances,
 		arg.Chats,
+		arg.Types,
 		arg.Texts,
+		arg.Contents,
 		arg.ReplyTos,
 		arg.Priorities,
 		arg.SendAts,
@@ -129,6 +142,8 @@ func (q *Queries) AcceptMessages(ctx context.Context, arg AcceptMessagesParams) 
 		arg.RequestHashes,
 		arg.Bump,
 		arg.TaskBatch,
+		arg.UploadIds,
+		arg.Uploads,
 	)
 	if err != nil {
 		return nil, err
@@ -149,7 +164,7 @@ func (q *Queries) AcceptMessages(ctx context.Context, arg AcceptMessagesParams) 
 }
 
 const messageByKey = `-- name: MessageByKey :one
-SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, i.name AS instance, c.jid AS chat
+SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, i.name AS instance, c.jid AS chat
 FROM messages m
 JOIN instances i ON i.id = m.instance_id
 JOIN chats c ON c.id = m.chat_id
@@ -206,6 +221,8 @@ func (q *Queries) MessageByKey(ctx context.Context, arg MessageByKeyParams) (Mes
 		&i.Message.PlayedAt,
 		&i.Message.StoppedAt,
 		&i.Message.SettledAt,
+		&i.Message.EditedAt,
+		&i.Message.DeletedAt,
 		&i.Instance,
 		&i.Chat,
 	)

@@ -314,3 +314,72 @@ SET connection = @connection,
     pause_reason = CASE WHEN @connection = 'open' AND pause_reason IS DISTINCT FROM 'operator' THEN NULL ELSE pause_reason END,
     updated_at = now()
 WHERE id = @id;
+
+-- name: EditHeard :exec
+-- EditHeard gives messages their new texts, unless a later edit did before. They
+-- match by the gateway's id alone.
+WITH told AS (
+    SELECT unnest(@instance_ids::bigint[]) AS instance_id,
+           unnest(@gateway_message_ids::text[]) AS gateway_message_id,
+           unnest(@texts::text[]) AS text,
+           unnest(@ats::timestamptz[]) AS at
+), found AS (
+    SELECT k.id, t.text, t.at
+    FROM (SELECT DISTINCT ON (instance_id, gateway_message_id) * FROM told ORDER BY instance_id, gateway_message_id, at DESC) t
+    CROSS JOIN LATERAL (
+        SELECT m.id FROM messages m
+        WHERE m.instance_id + 0 = t.instance_id AND m.gateway_message_id = t.gateway_message_id
+        OFFSET 0
+    ) k
+)
+UPDATE messages m
+SET text = NULLIF(f.text, ''), edited_at = f.at
+FROM found f
+WHERE m.id = f.id AND (m.edited_at IS NULL OR m.edited_at < f.at) AND m.deleted_at IS NULL;
+
+-- name: DeleteHeard :exec
+-- DeleteHeard notes that messages were deleted for everyone. What they said stays
+-- in our history.
+WITH told AS (
+    SELECT unnest(@instance_ids::bigint[]) AS instance_id,
+           unnest(@gateway_message_ids::text[]) AS gateway_message_id,
+           unnest(@ats::timestamptz[]) AS at
+), found AS (
+    SELECT k.id, min(t.at) AS at
+    FROM told t
+    CROSS JOIN LATERAL (
+        SELECT m.id FROM messages m
+        WHERE m.instance_id + 0 = t.instance_id AND m.gateway_message_id = t.gateway_message_id
+        OFFSET 0
+    ) k
+    GROUP BY k.id
+)
+UPDATE messages m
+SET deleted_at = f.at
+FROM found f
+WHERE m.id = f.id AND m.deleted_at IS NULL;
+
+-- name: AdoptOurs :many
+-- AdoptOurs gives messages in doubt the ids under which their gateway reports
+-- them, because it echoes ours.
+WITH told AS (
+    SELECT unnest(@instance_ids::bigint[]) AS instance_id,
+           unnest(@ids::uuid[]) AS id,
+           unnest(@gateway_message_ids::text[]) AS gateway_message_id
+), locked AS (
+    SELECT k.id, t.gateway_message_id
+    FROM (SELECT DISTINCT ON (id) * FROM told ORDER BY id, gateway_message_id) t
+    CROSS JOIN LATERAL (
+        SELECT m.id FROM messages m
+        WHERE m.id = t.id AND m.instance_id + 0 = t.instance_id AND m.status = 'unknown' AND m.gateway_message_id IS NULL
+        LIMIT 1
+        FOR NO KEY UPDATE OF m
+    ) k
+)
+UPDATE messages m
+SET status = 'accepted', gateway_message_id = k.gateway_message_id, accepted_at = now(), settled_at = now(),
+    lease_until = NULL, error_code = NULL, error_text = NULL,
+    history = m.history || jsonb_build_object('status', 'accepted', 'at', now())
+FROM locked k
+WHERE m.id = k.id AND m.status = 'unknown'
+RETURNING m.id;

@@ -12,6 +12,58 @@ import (
 	"github.com/google/uuid"
 )
 
+const adoptOurs = `-- name: AdoptOurs :many
+WITH told AS (
+    SELECT unnest($1::bigint[]) AS instance_id,
+           unnest($2::uuid[]) AS id,
+           unnest($3::text[]) AS gateway_message_id
+), locked AS (
+    SELECT k.id, t.gateway_message_id
+    FROM (SELECT DISTINCT ON (id) instance_id, id, gateway_message_id FROM told ORDER BY id, gateway_message_id) t
+    CROSS JOIN LATERAL (
+        SELECT m.id FROM messages m
+        WHERE m.id = t.id AND m.instance_id + 0 = t.instance_id AND m.status = 'unknown' AND m.gateway_message_id IS NULL
+        LIMIT 1
+        FOR NO KEY UPDATE OF m
+    ) k
+)
+UPDATE messages m
+SET status = 'accepted', gateway_message_id = k.gateway_message_id, accepted_at = now(), settled_at = now(),
+    lease_until = NULL, error_code = NULL, error_text = NULL,
+    history = m.history || jsonb_build_object('status', 'accepted', 'at', now())
+FROM locked k
+WHERE m.id = k.id AND m.status = 'unknown'
+RETURNING m.id
+`
+
+type AdoptOursParams struct {
+	InstanceIds       []int64
+	Ids               []uuid.UUID
+	GatewayMessageIds []string
+}
+
+// AdoptOurs gives messages in doubt the ids under which their gateway reports
+// them, because it echoes ours.
+func (q *Queries) AdoptOurs(ctx context.Context, arg AdoptOursParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, adoptOurs, arg.InstanceIds, arg.Ids, arg.GatewayMessageIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const applyEvidence = `-- name: ApplyEvidence :many
 WITH told AS (
     SELECT unnest($1::bigint[]) AS instance_id,
@@ -49,7 +101,7 @@ WITH told AS (
         ) f
         ORDER BY f.id
     ) e
-    CROSS JOIN LATERAL (SELECT id, seq, instance_id, chat_id, direction, status, type, text, content, sender, gateway_message_id, reply_to, priority, send_at, expires_at, metadata, idempotency_key, request_hash, attempt, max_attempts, next_attempt_at, lease_until, task_batch, error_code, error_text, history, created_at, accepted_at, sent_at, delivered_at, read_at, played_at, stopped_at, settled_at FROM messages x WHERE x.id = e.message_id LIMIT 1 FOR NO KEY UPDATE OF x) m
+    CROSS JOIN LATERAL (SELECT id, seq, instance_id, chat_id, direction, status, type, text, content, sender, gateway_message_id, reply_to, priority, send_at, expires_at, metadata, idempotency_key, request_hash, attempt, max_attempts, next_attempt_at, lease_until, task_batch, error_code, error_text, history, created_at, accepted_at, sent_at, delivered_at, read_at, played_at, stopped_at, settled_at, edited_at, deleted_at FROM messages x WHERE x.id = e.message_id LIMIT 1 FOR NO KEY UPDATE OF x) m
 ), best AS (
     SELECT k.id, k.chat_id, k.direction, k.old_sent_at, k.old_delivered_at, k.old_read_at, k.old_played_at, k.old_failed_at, k.message_id, k.instance_id, k.gateway_message_id, k.accepted_at, k.failed_at, k.sent_at, k.delivered_at, k.read_at, k.played_at, k.told_sent_at, k.told_delivered_at, k.told_read_at, k.reason,
            LEAST(k.old_sent_at, k.sent_at) AS best_sent_at,
@@ -167,6 +219,80 @@ func (q *Queries) CountEventAttempt(ctx context.Context, id uuid.UUID) (int32, e
 	var attempt int32
 	err := row.Scan(&attempt)
 	return attempt, err
+}
+
+const deleteHeard = `-- name: DeleteHeard :exec
+WITH told AS (
+    SELECT unnest($1::bigint[]) AS instance_id,
+           unnest($2::text[]) AS gateway_message_id,
+           unnest($3::timestamptz[]) AS at
+), found AS (
+    SELECT k.id, min(t.at) AS at
+    FROM told t
+    CROSS JOIN LATERAL (
+        SELECT m.id FROM messages m
+        WHERE m.instance_id + 0 = t.instance_id AND m.gateway_message_id = t.gateway_message_id
+        OFFSET 0
+    ) k
+    GROUP BY k.id
+)
+UPDATE messages m
+SET deleted_at = f.at
+FROM found f
+WHERE m.id = f.id AND m.deleted_at IS NULL
+`
+
+type DeleteHeardParams struct {
+	InstanceIds       []int64
+	GatewayMessageIds []string
+	Ats               []time.Time
+}
+
+// DeleteHeard notes that messages were deleted for everyone. What they said stays
+// in our history.
+func (q *Queries) DeleteHeard(ctx context.Context, arg DeleteHeardParams) error {
+	_, err := q.db.Exec(ctx, deleteHeard, arg.InstanceIds, arg.GatewayMessageIds, arg.Ats)
+	return err
+}
+
+const editHeard = `-- name: EditHeard :exec
+WITH told AS (
+    SELECT unnest($1::bigint[]) AS instance_id,
+           unnest($2::text[]) AS gateway_message_id,
+           unnest($3::text[]) AS text,
+           unnest($4::timestamptz[]) AS at
+), found AS (
+    SELECT k.id, t.text, t.at
+    FROM (SELECT DISTINCT ON (instance_id, gateway_message_id) instance_id, gateway_message_id, text, at FROM told ORDER BY instance_id, gateway_message_id, at DESC) t
+    CROSS JOIN LATERAL (
+        SELECT m.id FROM messages m
+        WHERE m.instance_id + 0 = t.instance_id AND m.gateway_message_id = t.gateway_message_id
+        OFFSET 0
+    ) k
+)
+UPDATE messages m
+SET text = NULLIF(f.text, ''), edited_at = f.at
+FROM found f
+WHERE m.id = f.id AND (m.edited_at IS NULL OR m.edited_at < f.at) AND m.deleted_at IS NULL
+`
+
+type EditHeardParams struct {
+	InstanceIds       []int64
+	GatewayMessageIds []string
+	Texts             []string
+	Ats               []time.Time
+}
+
+// EditHeard gives messages their new texts, unless a later edit did before. They
+// match by the gateway's id alone.
+func (q *Queries) EditHeard(ctx context.Context, arg EditHeardParams) error {
+	_, err := q.db.Exec(ctx, editHeard,
+		arg.InstanceIds,
+		arg.GatewayMessageIds,
+		arg.Texts,
+		arg.Ats,
+	)
+	return err
 }
 
 const ensureChats = `-- name: EnsureChats :exec

@@ -147,7 +147,7 @@ func (q *Queries) ChatIDs(ctx context.Context, arg ChatIDsParams) ([]int64, erro
 }
 
 const listChatMessages = `-- name: ListChatMessages :many
-SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, i.name AS instance, c.jid AS chat
+SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, i.name AS instance, c.jid AS chat
 FROM (
     SELECT page.id
     FROM unnest($1::bigint[]) AS wanted(id)
@@ -233,6 +233,8 @@ func (q *Queries) ListChatMessages(ctx context.Context, arg ListChatMessagesPara
 			&i.Message.PlayedAt,
 			&i.Message.StoppedAt,
 			&i.Message.SettledAt,
+			&i.Message.EditedAt,
+			&i.Message.DeletedAt,
 			&i.Instance,
 			&i.Chat,
 		); err != nil {
@@ -310,7 +312,7 @@ func (q *Queries) ListChats(ctx context.Context, arg ListChatsParams) ([]ListCha
 }
 
 const listMessages = `-- name: ListMessages :many
-SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, i.name AS instance, c.jid AS chat
+SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, i.name AS instance, c.jid AS chat
 FROM (
     SELECT page.id
     FROM unnest($1::bigint[]) AS wanted(id)
@@ -400,6 +402,8 @@ func (q *Queries) ListMessages(ctx context.Context, arg ListMessagesParams) ([]L
 			&i.Message.PlayedAt,
 			&i.Message.StoppedAt,
 			&i.Message.SettledAt,
+			&i.Message.EditedAt,
+			&i.Message.DeletedAt,
 			&i.Instance,
 			&i.Chat,
 		); err != nil {
@@ -414,7 +418,7 @@ func (q *Queries) ListMessages(ctx context.Context, arg ListMessagesParams) ([]L
 }
 
 const listOpenMessages = `-- name: ListOpenMessages :many
-SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, i.name AS instance, c.jid AS chat
+SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, i.name AS instance, c.jid AS chat
 FROM (
     SELECT page.id
     FROM unnest($1::bigint[]) AS wanted(id)
@@ -504,6 +508,8 @@ func (q *Queries) ListOpenMessages(ctx context.Context, arg ListOpenMessagesPara
 			&i.Message.PlayedAt,
 			&i.Message.StoppedAt,
 			&i.Message.SettledAt,
+			&i.Message.EditedAt,
+			&i.Message.DeletedAt,
 			&i.Instance,
 			&i.Chat,
 		); err != nil {
@@ -518,7 +524,7 @@ func (q *Queries) ListOpenMessages(ctx context.Context, arg ListOpenMessagesPara
 }
 
 const listStoppedMessages = `-- name: ListStoppedMessages :many
-SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, i.name AS instance, c.jid AS chat
+SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, i.name AS instance, c.jid AS chat
 FROM (
     SELECT page.id
     FROM unnest($1::bigint[]) AS wanted(id)
@@ -608,6 +614,8 @@ func (q *Queries) ListStoppedMessages(ctx context.Context, arg ListStoppedMessag
 			&i.Message.PlayedAt,
 			&i.Message.StoppedAt,
 			&i.Message.SettledAt,
+			&i.Message.EditedAt,
+			&i.Message.DeletedAt,
 			&i.Instance,
 			&i.Chat,
 		); err != nil {
@@ -622,7 +630,7 @@ func (q *Queries) ListStoppedMessages(ctx context.Context, arg ListStoppedMessag
 }
 
 const messageByID = `-- name: MessageByID :one
-SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, i.name AS instance, c.jid AS chat
+SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, i.name AS instance, c.jid AS chat
 FROM messages m
 JOIN instances i ON i.id = m.instance_id
 JOIN chats c ON c.id = m.chat_id
@@ -673,6 +681,8 @@ func (q *Queries) MessageByID(ctx context.Context, id uuid.UUID) (MessageByIDRow
 		&i.Message.PlayedAt,
 		&i.Message.StoppedAt,
 		&i.Message.SettledAt,
+		&i.Message.EditedAt,
+		&i.Message.DeletedAt,
 		&i.Instance,
 		&i.Chat,
 	)
@@ -680,7 +690,7 @@ func (q *Queries) MessageByID(ctx context.Context, id uuid.UUID) (MessageByIDRow
 }
 
 const messagesByID = `-- name: MessagesByID :many
-SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, i.name AS instance, c.jid AS chat
+SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, i.name AS instance, c.jid AS chat
 FROM messages m
 JOIN instances i ON i.id = m.instance_id
 JOIN chats c ON c.id = m.chat_id
@@ -737,6 +747,8 @@ func (q *Queries) MessagesByID(ctx context.Context, ids []uuid.UUID) ([]Messages
 			&i.Message.PlayedAt,
 			&i.Message.StoppedAt,
 			&i.Message.SettledAt,
+			&i.Message.EditedAt,
+			&i.Message.DeletedAt,
 			&i.Instance,
 			&i.Chat,
 		); err != nil {
@@ -829,7 +841,7 @@ func (q *Queries) RetryMessage(ctx context.Context, id uuid.UUID) (uuid.UUID, er
 }
 
 const searchMessages = `-- name: SearchMessages :many
-SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, i.name AS instance, c.jid AS chat
+SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, i.name AS instance, c.jid AS chat
 FROM (
     SELECT f.id
     FROM (
@@ -930,6 +942,8 @@ func (q *Queries) SearchMessages(ctx context.Context, arg SearchMessagesParams) 
 			&i.Message.PlayedAt,
 			&i.Message.StoppedAt,
 			&i.Message.SettledAt,
+			&i.Message.EditedAt,
+			&i.Message.DeletedAt,
 			&i.Instance,
 			&i.Chat,
 		); err != nil {

@@ -1,6 +1,11 @@
 -- name: InstanceByName :one
 SELECT * FROM instances WHERE name = @name AND deleted_at IS NULL;
 
+-- name: InstancesByPhone :many
+-- InstancesByPhone finds the instances of the Cloud API by their phone_number_id.
+SELECT id, name, phone_number_id::text AS phone_number_id FROM instances
+WHERE phone_number_id = ANY(@phone_number_ids::text[]) AND deleted_at IS NULL;
+
 -- name: ListInstances :many
 -- ListInstances lists instances by name, after a name; empty names mean all.
 SELECT * FROM instances
@@ -20,7 +25,7 @@ WHERE cardinality(@names::text[]) = 0 OR name = ANY(@names::text[]);
 -- pause that a failure had caused, and has its limits asked anew.
 INSERT INTO instances AS i (
     name, gateway, base_url, credential, webhook_token_hash, in_doubt, rate_per_minute, burst, chat_rate_per_minute, chat_burst,
-    gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first
+    gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, phone_number_id, app_secret, verify_token_hash
 )
 VALUES (
     @name, @gateway, @base_url, sqlc.narg('credential'), sqlc.narg('webhook_token_hash'), COALESCE(sqlc.narg('in_doubt')::text, 'hold'),
@@ -30,7 +35,8 @@ VALUES (
     NULLIF(sqlc.narg('daily_cap')::integer, 0),
     CASE WHEN sqlc.narg('warm_up_days')::integer > 0 THEN COALESCE(sqlc.narg('warm_up_start')::date, (now() AT TIME ZONE 'UTC')::date) END,
     NULLIF(sqlc.narg('warm_up_days')::integer, 0),
-    CASE WHEN sqlc.narg('warm_up_days')::integer > 0 THEN sqlc.narg('warm_up_first')::integer END
+    CASE WHEN sqlc.narg('warm_up_days')::integer > 0 THEN sqlc.narg('warm_up_first')::integer END,
+    CASE WHEN @gateway = 'cloud' THEN sqlc.narg('phone_number_id')::text END, sqlc.narg('app_secret'), sqlc.narg('verify_token_hash')
 )
 ON CONFLICT ON CONSTRAINT instances_name_key DO UPDATE
 SET gateway = excluded.gateway,
@@ -50,6 +56,10 @@ SET gateway = excluded.gateway,
         ELSE excluded.warm_up_start END,
     warm_up_days = CASE WHEN sqlc.narg('warm_up_days')::integer IS NULL THEN i.warm_up_days ELSE excluded.warm_up_days END,
     warm_up_first = CASE WHEN sqlc.narg('warm_up_days')::integer IS NULL THEN i.warm_up_first ELSE excluded.warm_up_first END,
+    phone_number_id = CASE WHEN excluded.gateway = 'cloud' THEN COALESCE(excluded.phone_number_id, i.phone_number_id) END,
+    previous_app_secret = CASE WHEN i.deleted_at IS NULL THEN CASE WHEN excluded.app_secret IS NULL THEN i.previous_app_secret ELSE i.app_secret END END,
+    app_secret = CASE WHEN i.deleted_at IS NULL THEN COALESCE(excluded.app_secret, i.app_secret) ELSE excluded.app_secret END,
+    verify_token_hash = CASE WHEN i.deleted_at IS NULL THEN COALESCE(excluded.verify_token_hash, i.verify_token_hash) ELSE excluded.verify_token_hash END,
     slot_at = NULL, gap_until = NULL, probe_at = NULL,
     in_doubt = COALESCE(sqlc.narg('in_doubt')::text, i.in_doubt),
     paused_at = CASE WHEN i.pause_reason = 'operator' THEN i.paused_at END,
@@ -70,7 +80,8 @@ RETURNING *;
 -- sent; its history stays.
 WITH gone AS (
     UPDATE instances
-    SET deleted_at = now(), updated_at = now(), credential = NULL, webhook_token_hash = NULL, paused_at = NULL, pause_reason = NULL
+    SET deleted_at = now(), updated_at = now(), credential = NULL, webhook_token_hash = NULL, app_secret = NULL, previous_app_secret = NULL,
+        verify_token_hash = NULL, paused_at = NULL, pause_reason = NULL
     WHERE name = @name AND deleted_at IS NULL
     RETURNING id
 ), canceled AS (

@@ -13,7 +13,8 @@ import (
 const deleteInstance = `-- name: DeleteInstance :execrows
 WITH gone AS (
     UPDATE instances
-    SET deleted_at = now(), updated_at = now(), credential = NULL, webhook_token_hash = NULL, paused_at = NULL, pause_reason = NULL
+    SET deleted_at = now(), updated_at = now(), credential = NULL, webhook_token_hash = NULL, app_secret = NULL, previous_app_secret = NULL,
+        verify_token_hash = NULL, paused_at = NULL, pause_reason = NULL
     WHERE name = $1 AND deleted_at IS NULL
     RETURNING id
 ), canceled AS (
@@ -39,7 +40,7 @@ func (q *Queries) DeleteInstance(ctx context.Context, name string) (int64, error
 const ensureInstance = `-- name: EnsureInstance :one
 INSERT INTO instances AS i (name, gateway) VALUES ($1, 'evolution')
 ON CONFLICT ON CONSTRAINT instances_name_key DO UPDATE SET deleted_at = NULL, updated_at = now()
-RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at
+RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at, phone_number_id, app_secret, previous_app_secret, verify_token_hash
 `
 
 // EnsureInstance finds an instance, or makes it on the default gateway.
@@ -82,6 +83,10 @@ func (q *Queries) EnsureInstance(ctx context.Context, name string) (Instance, er
 		&i.SlotAt,
 		&i.PulledUntil,
 		&i.ProbeAt,
+		&i.PhoneNumberID,
+		&i.AppSecret,
+		&i.PreviousAppSecret,
+		&i.VerifyTokenHash,
 	)
 	return i, err
 }
@@ -89,7 +94,7 @@ func (q *Queries) EnsureInstance(ctx context.Context, name string) (Instance, er
 const holdInstance = `-- name: HoldInstance :one
 UPDATE instances SET paused_at = COALESCE(paused_at, now()), pause_reason = 'operator', updated_at = now()
 WHERE name = $1 AND deleted_at IS NULL
-RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at
+RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at, phone_number_id, app_secret, previous_app_secret, verify_token_hash
 `
 
 // HoldInstance pauses an instance because a person wants it.
@@ -132,12 +137,16 @@ func (q *Queries) HoldInstance(ctx context.Context, name string) (Instance, erro
 		&i.SlotAt,
 		&i.PulledUntil,
 		&i.ProbeAt,
+		&i.PhoneNumberID,
+		&i.AppSecret,
+		&i.PreviousAppSecret,
+		&i.VerifyTokenHash,
 	)
 	return i, err
 }
 
 const instanceByName = `-- name: InstanceByName :one
-SELECT id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at FROM instances WHERE name = $1 AND deleted_at IS NULL
+SELECT id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at, phone_number_id, app_secret, previous_app_secret, verify_token_hash FROM instances WHERE name = $1 AND deleted_at IS NULL
 `
 
 func (q *Queries) InstanceByName(ctx context.Context, name string) (Instance, error) {
@@ -179,6 +188,10 @@ func (q *Queries) InstanceByName(ctx context.Context, name string) (Instance, er
 		&i.SlotAt,
 		&i.PulledUntil,
 		&i.ProbeAt,
+		&i.PhoneNumberID,
+		&i.AppSecret,
+		&i.PreviousAppSecret,
+		&i.VerifyTokenHash,
 	)
 	return i, err
 }
@@ -214,8 +227,40 @@ func (q *Queries) InstanceIDs(ctx context.Context, names []string) ([]InstanceID
 	return items, nil
 }
 
+const instancesByPhone = `-- name: InstancesByPhone :many
+SELECT id, name, phone_number_id::text AS phone_number_id FROM instances
+WHERE phone_number_id = ANY($1::text[]) AND deleted_at IS NULL
+`
+
+type InstancesByPhoneRow struct {
+	ID            int64
+	Name          string
+	PhoneNumberID string
+}
+
+// InstancesByPhone finds the instances of the Cloud API by their phone_number_id.
+func (q *Queries) InstancesByPhone(ctx context.Context, phoneNumberIds []string) ([]InstancesByPhoneRow, error) {
+	rows, err := q.db.Query(ctx, instancesByPhone, phoneNumberIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []InstancesByPhoneRow
+	for rows.Next() {
+		var i InstancesByPhoneRow
+		if err := rows.Scan(&i.ID, &i.Name, &i.PhoneNumberID); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listInstances = `-- name: ListInstances :many
-SELECT id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at FROM instances
+SELECT id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at, phone_number_id, app_secret, previous_app_secret, verify_token_hash FROM instances
 WHERE deleted_at IS NULL AND name > $1
   AND (cardinality($2::text[]) = 0 OR name = ANY($2::text[]))
 ORDER BY name
@@ -274,6 +319,10 @@ func (q *Queries) ListInstances(ctx context.Context, arg ListInstancesParams) ([
 			&i.SlotAt,
 			&i.PulledUntil,
 			&i.ProbeAt,
+			&i.PhoneNumberID,
+			&i.AppSecret,
+			&i.PreviousAppSecret,
+			&i.VerifyTokenHash,
 		); err != nil {
 			return nil, err
 		}
@@ -288,7 +337,7 @@ func (q *Queries) ListInstances(ctx context.Context, arg ListInstancesParams) ([
 const putInstance = `-- name: PutInstance :one
 INSERT INTO instances AS i (
     name, gateway, base_url, credential, webhook_token_hash, in_doubt, rate_per_minute, burst, chat_rate_per_minute, chat_burst,
-    gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first
+    gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, phone_number_id, app_secret, verify_token_hash
 )
 VALUES (
     $1, $2, $3, $4, $5, COALESCE($6::text, 'hold'),
@@ -298,7 +347,8 @@ VALUES (
     NULLIF($13::integer, 0),
     CASE WHEN $14::integer > 0 THEN COALESCE($15::date, (now() AT TIME ZONE 'UTC')::date) END,
     NULLIF($14::integer, 0),
-    CASE WHEN $14::integer > 0 THEN $16::integer END
+    CASE WHEN $14::integer > 0 THEN $16::integer END,
+    CASE WHEN $2 = 'cloud' THEN $17::text END, $18, $19
 )
 ON CONFLICT ON CONSTRAINT instances_name_key DO UPDATE
 SET gateway = excluded.gateway,
@@ -318,6 +368,10 @@ SET gateway = excluded.gateway,
         ELSE excluded.warm_up_start END,
     warm_up_days = CASE WHEN $14::integer IS NULL THEN i.warm_up_days ELSE excluded.warm_up_days END,
     warm_up_first = CASE WHEN $14::integer IS NULL THEN i.warm_up_first ELSE excluded.warm_up_first END,
+    phone_number_id = CASE WHEN excluded.gateway = 'cloud' THEN COALESCE(excluded.phone_number_id, i.phone_number_id) END,
+    previous_app_secret = CASE WHEN i.deleted_at IS NULL THEN CASE WHEN excluded.app_secret IS NULL THEN i.previous_app_secret ELSE i.app_secret END END,
+    app_secret = CASE WHEN i.deleted_at IS NULL THEN COALESCE(excluded.app_secret, i.app_secret) ELSE excluded.app_secret END,
+    verify_token_hash = CASE WHEN i.deleted_at IS NULL THEN COALESCE(excluded.verify_token_hash, i.verify_token_hash) ELSE excluded.verify_token_hash END,
     slot_at = NULL, gap_until = NULL, probe_at = NULL,
     in_doubt = COALESCE($6::text, i.in_doubt),
     paused_at = CASE WHEN i.pause_reason = 'operator' THEN i.paused_at END,
@@ -325,7 +379,7 @@ SET gateway = excluded.gateway,
     failures = 0, blocked_until = NULL, block_reason = NULL,
     updated_at = now(),
     deleted_at = NULL
-RETURNING i.id, i.name, i.gateway, i.base_url, i.credential, i.webhook_token_hash, i.rate_per_minute, i.connection, i.paused_at, i.pause_reason, i.created_at, i.updated_at, i.deleted_at, i.in_doubt, i.blocked_until, i.block_reason, i.failures, i.burst, i.chat_rate_per_minute, i.chat_burst, i.gap_min_ms, i.gap_max_ms, i.daily_cap, i.warm_up_start, i.warm_up_days, i.warm_up_first, i.paced, i.tat, i.gap_until, i.sent_on, i.sent_count, i.slowed_until, i.slot_at, i.pulled_until, i.probe_at, (xmax = 0)::boolean AS is_new
+RETURNING i.id, i.name, i.gateway, i.base_url, i.credential, i.webhook_token_hash, i.rate_per_minute, i.connection, i.paused_at, i.pause_reason, i.created_at, i.updated_at, i.deleted_at, i.in_doubt, i.blocked_until, i.block_reason, i.failures, i.burst, i.chat_rate_per_minute, i.chat_burst, i.gap_min_ms, i.gap_max_ms, i.daily_cap, i.warm_up_start, i.warm_up_days, i.warm_up_first, i.paced, i.tat, i.gap_until, i.sent_on, i.sent_count, i.slowed_until, i.slot_at, i.pulled_until, i.probe_at, i.phone_number_id, i.app_secret, i.previous_app_secret, i.verify_token_hash, (xmax = 0)::boolean AS is_new
 `
 
 type PutInstanceParams struct {
@@ -345,6 +399,9 @@ type PutInstanceParams struct {
 	WarmUpDays        *int32
 	WarmUpStart       *time.Time
 	WarmUpFirst       *int32
+	PhoneNumberID     *string
+	AppSecret         []byte
+	VerifyTokenHash   []byte
 }
 
 type PutInstanceRow struct {
@@ -373,6 +430,9 @@ func (q *Queries) PutInstance(ctx context.Context, arg PutInstanceParams) (PutIn
 		arg.WarmUpDays,
 		arg.WarmUpStart,
 		arg.WarmUpFirst,
+		arg.PhoneNumberID,
+		arg.AppSecret,
+		arg.VerifyTokenHash,
 	)
 	var i PutInstanceRow
 	err := row.Scan(
@@ -411,6 +471,10 @@ func (q *Queries) PutInstance(ctx context.Context, arg PutInstanceParams) (PutIn
 		&i.Instance.SlotAt,
 		&i.Instance.PulledUntil,
 		&i.Instance.ProbeAt,
+		&i.Instance.PhoneNumberID,
+		&i.Instance.AppSecret,
+		&i.Instance.PreviousAppSecret,
+		&i.Instance.VerifyTokenHash,
 		&i.IsNew,
 	)
 	return i, err
@@ -420,7 +484,7 @@ const resumeInstance = `-- name: ResumeInstance :one
 UPDATE instances
 SET paused_at = NULL, pause_reason = NULL, probe_at = NULL, failures = 0, blocked_until = NULL, block_reason = NULL, slot_at = NULL, updated_at = now()
 WHERE name = $1 AND deleted_at IS NULL
-RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at
+RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at, phone_number_id, app_secret, previous_app_secret, verify_token_hash
 `
 
 func (q *Queries) ResumeInstance(ctx context.Context, name string) (Instance, error) {
@@ -462,6 +526,10 @@ func (q *Queries) ResumeInstance(ctx context.Context, name string) (Instance, er
 		&i.SlotAt,
 		&i.PulledUntil,
 		&i.ProbeAt,
+		&i.PhoneNumberID,
+		&i.AppSecret,
+		&i.PreviousAppSecret,
+		&i.VerifyTokenHash,
 	)
 	return i, err
 }

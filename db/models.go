@@ -295,6 +295,10 @@ type Instance struct {
 	SlotAt            *time.Time
 	PulledUntil       *time.Time
 	ProbeAt           *time.Time
+	PhoneNumberID     *string
+	AppSecret         []byte
+	PreviousAppSecret []byte
+	VerifyTokenHash   []byte
 }
 
 type Message struct {
@@ -332,10 +336,17 @@ type Message struct {
 	PlayedAt         *time.Time
 	StoppedAt        *time.Time
 	SettledAt        *time.Time
+	EditedAt         *time.Time
+	DeletedAt        *time.Time
 }
 
 type Setting struct {
 	Name      string
 	Value     string
 	ChangedAt time.Time
+}
+
+type Upload struct {
+	MessageID uuid.UUID
+	Data      []byte
 }

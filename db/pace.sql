@@ -66,10 +66,11 @@ SET status = 'sending',
 FROM locked k
 LEFT JOIN attempts t ON t.message_id = k.id AND t.attempt = k.attempt, instances i, chats c
 WHERE m.id = k.id AND i.id = m.instance_id AND c.id = m.chat_id
-RETURNING m.id AS asked_id, m.id, m.status, m.attempt, m.max_attempts, m.type, m.text, m.priority, m.expires_at,
-          m.instance_id, m.chat_id, i.name AS instance, i.gateway, i.base_url, i.credential, i.in_doubt, i.failures, i.paced, i.daily_cap,
+RETURNING m.id AS asked_id, m.id, m.status, m.attempt, m.max_attempts, m.type, m.text, m.content, m.priority, m.expires_at,
+          m.instance_id, m.chat_id, i.name AS instance, i.gateway, i.base_url, i.credential, i.phone_number_id, i.in_doubt, i.failures, i.paced, i.daily_cap,
           c.jid AS chat,
           (SELECT q.gateway_message_id FROM messages q WHERE q.id = m.reply_to) AS quoted_id,
+          COALESCE((SELECT q.direction = 'outbound' FROM messages q WHERE q.id = m.reply_to), false)::boolean AS quotes_us,
           COALESCE(t.started_at, now())::timestamptz AS started_at,
           COALESCE(t.started_at + t.duration_ms * interval '1 millisecond', now())::timestamptz AS lost_at,
           COALESCE(t.code, '')::text AS doubt_code;

@@ -65,10 +65,11 @@ SET status = 'sending',
 FROM locked k
 LEFT JOIN attempts t ON t.message_id = k.id AND t.attempt = k.attempt, instances i, chats c
 WHERE m.id = k.id AND i.id = m.instance_id AND c.id = m.chat_id
-RETURNING m.id AS asked_id, m.id, m.status, m.attempt, m.max_attempts, m.type, m.text, m.priority, m.expires_at,
-          m.instance_id, m.chat_id, i.name AS instance, i.gateway, i.base_url, i.credential, i.in_doubt, i.failures, i.paced, i.daily_cap,
+RETURNING m.id AS asked_id, m.id, m.status, m.attempt, m.max_attempts, m.type, m.text, m.content, m.priority, m.expires_at,
+          m.instance_id, m.chat_id, i.name AS instance, i.gateway, i.base_url, i.credential, i.phone_number_id, i.in_doubt, i.failures, i.paced, i.daily_cap,
           c.jid AS chat,
           (SELECT q.gateway_message_id FROM messages q WHERE q.id = m.reply_to) AS quoted_id,
+          COALESCE((SELECT q.direction = 'outbound' FROM messages q WHERE q.id = m.reply_to), false)::boolean AS quotes_us,
           COALESCE(t.started_at, now())::timestamptz AS started_at,
           COALESCE(t.started_at + t.duration_ms * interval '1 millisecond', now())::timestamptz AS lost_at,
           COALESCE(t.code, '')::text AS doubt_code
@@ -82,30 +83,33 @@ type ClaimNextParams struct {
 }
 
 type ClaimNextRow struct {
-	AskedID     uuid.UUID
-	ID          uuid.UUID
-	Status      MessageStatus
-	Attempt     int32
-	MaxAttempts int32
-	Type        string
-	Text        *string
-	Priority    MessagePriority
-	ExpiresAt   *time.Time
-	InstanceID  int64
-	ChatID      int64
-	Instance    string
-	Gateway     string
-	BaseUrl     string
-	Credential  []byte
-	InDoubt     string
-	Failures    int32
-	Paced       bool
-	DailyCap    *int32
-	Chat        string
-	QuotedID    *string
-	StartedAt   time.Time
-	LostAt      time.Time
-	DoubtCode   string
+	AskedID       uuid.UUID
+	ID            uuid.UUID
+	Status        MessageStatus
+	Attempt       int32
+	MaxAttempts   int32
+	Type          string
+	Text          *string
+	Content       []byte
+	Priority      MessagePriority
+	ExpiresAt     *time.Time
+	InstanceID    int64
+	ChatID        int64
+	Instance      string
+	Gateway       string
+	BaseUrl       string
+	Credential    []byte
+	PhoneNumberID *string
+	InDoubt       string
+	Failures      int32
+	Paced         bool
+	DailyCap      *int32
+	Chat          string
+	QuotedID      *string
+	QuotesUs      bool
+	StartedAt     time.Time
+	LostAt        time.Time
+	DoubtCode     string
 }
 
 // ClaimNext leases heads of an instance's chats, whichever there are: at most
@@ -139,6 +143,7 @@ func (q *Queries) ClaimNext(ctx context.Context, arg ClaimNextParams) ([]ClaimNe
 			&i.MaxAttempts,
 			&i.Type,
 			&i.Text,
+			&i.Content,
 			&i.Priority,
 			&i.ExpiresAt,
 			&i.InstanceID,
@@ -147,12 +152,14 @@ func (q *Queries) ClaimNext(ctx context.Context, arg ClaimNextParams) ([]ClaimNe
 			&i.Gateway,
 			&i.BaseUrl,
 			&i.Credential,
+			&i.PhoneNumberID,
 			&i.InDoubt,
 			&i.Failures,
 			&i.Paced,
 			&i.DailyCap,
 			&i.Chat,
 			&i.QuotedID,
+			&i.QuotesUs,
 			&i.StartedAt,
 			&i.LostAt,
 			&i.DoubtCode,
@@ -172,7 +179,7 @@ SELECT h.id, h.seq, h.status, h.next_attempt_at::timestamptz AS next_attempt_at,
        h.idempotency_key, h.send_at, i.name AS instance, c.jid AS chat, h.text
 FROM instances i
 CROSS JOIN LATERAL (
-    SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at FROM messages m
+    SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at FROM messages m
     WHERE m.instance_id = i.id AND m.settled_at IS NULL AND m.seq > 0 AND m.status IN ('queued', 'scheduled') AND m.next_attempt_at <= now()
     ORDER BY m.priority, m.seq
     LIMIT 1

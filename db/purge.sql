@@ -38,3 +38,18 @@ USING (
     LIMIT @max_rows
 ) old
 WHERE e.instance_id = old.instance_id AND e.gateway_message_id = old.gateway_message_id AND e.status = old.status;
+
+-- name: PurgeUploads :many
+-- PurgeUploads deletes files whose message was settled before the given time: it
+-- will hardly be sent again.
+WITH old AS (
+    SELECT u.message_id FROM uploads u
+    CROSS JOIN LATERAL (SELECT m.settled_at FROM messages m WHERE m.id = u.message_id LIMIT 1) m
+    WHERE u.message_id > @after_id AND u.message_id < @before_id::uuid AND m.settled_at < @before::timestamptz
+    ORDER BY u.message_id
+    LIMIT @max_rows
+    FOR UPDATE OF u SKIP LOCKED
+), gone AS (
+    DELETE FROM uploads u WHERE u.message_id = ANY(ARRAY(SELECT o.message_id FROM old o))
+)
+SELECT message_id FROM old;

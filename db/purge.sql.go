@@ -132,3 +132,51 @@ func (q *Queries) PurgeMessages(ctx context.Context, arg PurgeMessagesParams) ([
 	}
 	return items, nil
 }
+
+const purgeUploads = `-- name: PurgeUploads :many
+WITH old AS (
+    SELECT u.message_id FROM uploads u
+    CROSS JOIN LATERAL (SELECT m.settled_at FROM messages m WHERE m.id = u.message_id LIMIT 1) m
+    WHERE u.message_id > $1 AND u.message_id < $2::uuid AND m.settled_at < $3::timestamptz
+    ORDER BY u.message_id
+    LIMIT $4
+    FOR UPDATE OF u SKIP LOCKED
+), gone AS (
+    DELETE FROM uploads u WHERE u.message_id = ANY(ARRAY(SELECT o.message_id FROM old o))
+)
+SELECT message_id FROM old
+`
+
+type PurgeUploadsParams struct {
+	AfterID  uuid.UUID
+	BeforeID uuid.UUID
+	Before   time.Time
+	MaxRows  int32
+}
+
+// PurgeUploads deletes files whose message was settled before the given time: it
+// will hardly be sent again.
+func (q *Queries) PurgeUploads(ctx context.Context, arg PurgeUploadsParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, purgeUploads,
+		arg.AfterID,
+		arg.BeforeID,
+		arg.Before,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var message_id uuid.UUID
+		if err := rows.Scan(&message_id); err != nil {
+			return nil, err
+		}
+		items = append(items, message_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}

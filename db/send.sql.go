@@ -236,10 +236,11 @@ SET status = CASE WHEN m.status = 'unknown' THEN m.status ELSE 'sending' END,
 FROM locked k
 LEFT JOIN attempts t ON t.message_id = k.id AND t.attempt = k.attempt, instances i, chats c
 WHERE m.id = k.id AND i.id = m.instance_id AND c.id = m.chat_id
-RETURNING k.asked_id, m.id, m.status, m.attempt, m.max_attempts, m.type, m.text, m.priority, m.expires_at,
-          m.instance_id, m.chat_id, i.name AS instance, i.gateway, i.base_url, i.credential, i.in_doubt, i.failures, i.paced, i.daily_cap,
+RETURNING k.asked_id, m.id, m.status, m.attempt, m.max_attempts, m.type, m.text, m.content, m.priority, m.expires_at,
+          m.instance_id, m.chat_id, i.name AS instance, i.gateway, i.base_url, i.credential, i.phone_number_id, i.in_doubt, i.failures, i.paced, i.daily_cap,
           c.jid AS chat,
           (SELECT q.gateway_message_id FROM messages q WHERE q.id = m.reply_to) AS quoted_id,
+          COALESCE((SELECT q.direction = 'outbound' FROM messages q WHERE q.id = m.reply_to), false)::boolean AS quotes_us,
           COALESCE(t.started_at, now())::timestamptz AS started_at,
           COALESCE(t.started_at + t.duration_ms * interval '1 millisecond', now())::timestamptz AS lost_at,
           COALESCE(t.code, '')::text AS doubt_code
@@ -251,30 +252,33 @@ type ClaimHeadsParams struct {
 }
 
 type ClaimHeadsRow struct {
-	AskedID     uuid.UUID
-	ID          uuid.UUID
-	Status      MessageStatus
-	Attempt     int32
-	MaxAttempts int32
-	Type        string
-	Text        *string
-	Priority    MessagePriority
-	ExpiresAt   *time.Time
-	InstanceID  int64
-	ChatID      int64
-	Instance    string
-	Gateway     string
-	BaseUrl     string
-	Credential  []byte
-	InDoubt     string
-	Failures    int32
-	Paced       bool
-	DailyCap    *int32
-	Chat        string
-	QuotedID    *string
-	StartedAt   time.Time
-	LostAt      time.Time
-	DoubtCode   string
+	AskedID       uuid.UUID
+	ID            uuid.UUID
+	Status        MessageStatus
+	Attempt       int32
+	MaxAttempts   int32
+	Type          string
+	Text          *string
+	Content       []byte
+	Priority      MessagePriority
+	ExpiresAt     *time.Time
+	InstanceID    int64
+	ChatID        int64
+	Instance      string
+	Gateway       string
+	BaseUrl       string
+	Credential    []byte
+	PhoneNumberID *string
+	InDoubt       string
+	Failures      int32
+	Paced         bool
+	DailyCap      *int32
+	Chat          string
+	QuotedID      *string
+	QuotesUs      bool
+	StartedAt     time.Time
+	LostAt        time.Time
+	DoubtCode     string
 }
 
 // ClaimHeads leases the oldest unsettled message of each chat that the given
@@ -307,6 +311,7 @@ func (q *Queries) ClaimHeads(ctx context.Context, arg ClaimHeadsParams) ([]Claim
 			&i.MaxAttempts,
 			&i.Type,
 			&i.Text,
+			&i.Content,
 			&i.Priority,
 			&i.ExpiresAt,
 			&i.InstanceID,
@@ -315,12 +320,14 @@ func (q *Queries) ClaimHeads(ctx context.Context, arg ClaimHeadsParams) ([]Claim
 			&i.Gateway,
 			&i.BaseUrl,
 			&i.Credential,
+			&i.PhoneNumberID,
 			&i.InDoubt,
 			&i.Failures,
 			&i.Paced,
 			&i.DailyCap,
 			&i.Chat,
 			&i.QuotedID,
+			&i.QuotesUs,
 			&i.StartedAt,
 			&i.LostAt,
 			&i.DoubtCode,
@@ -792,6 +799,18 @@ WHERE id = $1 AND failures > 0
 func (q *Queries) UnblockInstance(ctx context.Context, id int64) error {
 	_, err := q.db.Exec(ctx, unblockInstance, id)
 	return err
+}
+
+const uploadOf = `-- name: UploadOf :one
+SELECT data FROM uploads WHERE message_id = $1
+`
+
+// UploadOf reads the file that came along with a message.
+func (q *Queries) UploadOf(ctx context.Context, messageID uuid.UUID) ([]byte, error) {
+	row := q.db.QueryRow(ctx, uploadOf, messageID)
+	var data []byte
+	err := row.Scan(&data)
+	return data, err
 }
 
 const witness = `-- name: Witness :one

@@ -198,17 +198,14 @@ func tasksFor(group uuid.UUID, batch []tasks.SendMessage, answers []accepted) []
 		if !answers[0].due() {
 			return nil
 		}
-		m := batch[0]
-		m.ID = answers[0].receipt.ID.String()
-		return []tasks.Payload{m}
+		return []tasks.Payload{stored(batch[0], answers[0].receipt.ID)}
 	}
 	var work []tasks.Payload
 	for _, priority := range []string{tasks.QueueCritical, tasks.QueueDefault, tasks.QueueBulk} {
 		var together []tasks.SendMessage
 		for i, m := range batch {
 			if answers[i].due() && tasks.QueueOf(m.Priority) == priority {
-				m.ID = answers[i].receipt.ID.String()
-				together = append(together, m)
+				together = append(together, stored(m, answers[i].receipt.ID))
 			}
 		}
 		if len(together) > 0 {
@@ -216,6 +213,16 @@ func tasksFor(group uuid.UUID, batch []tasks.SendMessage, answers []accepted) []
 		}
 	}
 	return work
+}
+
+// stored is the task of a message that has a row. A file stays there: Redis is
+// memory.
+func stored(m tasks.SendMessage, id uuid.UUID) tasks.SendMessage {
+	m.ID = id.String()
+	if m.Media != nil && m.Media.Base64 != "" {
+		m.Content = tasks.Content{}
+	}
+	return m
 }
 
 func (a accepted) due() bool {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -43,9 +44,9 @@ func check(m tasks.SendMessage, now time.Time) error {
 	case !m.ExpiresAt.IsZero() && m.ExpiresAt.Before(now):
 		return badTime("expires_at", "must not be in the past")
 	}
-	if m.ReplyTo != "" {
-		if _, err := uuid.Parse(m.ReplyTo); err != nil {
-			return unknownReply()
+	if target(m) != "" {
+		if _, err := uuid.Parse(target(m)); err != nil {
+			return unknownReply(m)
 		}
 	}
 	return nil
@@ -97,9 +98,13 @@ func away(err error) error {
 		RetryAfter(2 * time.Second).Because(err)
 }
 
-func unknownReply() error {
-	return fault.New(fault.Invalid, "unknown_reply_to", "The field reply_to names no message of this chat.").
-		At("reply_to").Because(ErrUnknownReply)
+func unknownReply(m tasks.SendMessage) error {
+	field := "reply_to"
+	if m.Reaction != nil {
+		field = "reaction.to"
+	}
+	return fault.New(fault.Invalid, "unknown_reply_to", "The field "+field+" names no message of this chat.").
+		At(field).Because(ErrUnknownReply)
 }
 
 // store writes the rows of messages, which are valid, in the order given. The
@@ -194,12 +199,22 @@ func acceptArgs(group uuid.UUID, batch []tasks.SendMessage, answers []accepted) 
 		if err != nil {
 			return args, nil, err
 		}
-		replyTo, _ := uuid.Parse(m.ReplyTo) // judged before; Nil means none
+		content, file, err := contentOf(m)
+		if err != nil {
+			return args, nil, err
+		}
+		replyTo, _ := uuid.Parse(target(m)) // judged before; Nil means none
 		at = append(at, i)
 		args.Ids = append(args.Ids, newID())
+		if file != nil {
+			args.UploadIds = append(args.UploadIds, args.Ids[len(args.Ids)-1])
+			args.Uploads = append(args.Uploads, file)
+		}
 		args.Instances = append(args.Instances, m.Instance)
 		args.Chats = append(args.Chats, chat)
-		args.Texts = append(args.Texts, m.Text)
+		args.Types = append(args.Types, m.Type())
+		args.Texts = append(args.Texts, m.Text+m.Words()) // it has one of them
+		args.Contents = append(args.Contents, content)
 		args.ReplyTos = append(args.ReplyTos, replyTo)
 		args.Priorities = append(args.Priorities, tasks.QueueOf(m.Priority))
 		args.SendAts = append(args.SendAts, m.SendAt.UTC())
@@ -209,6 +224,36 @@ func acceptArgs(group uuid.UUID, batch []tasks.SendMessage, answers []accepted) 
 		args.RequestHashes = append(args.RequestHashes, hash)
 	}
 	return args, at, nil
+}
+
+// contentOf returns what a message holds instead of a text as JSON, empty if
+// nothing, and the file that came along with it, which is stored apart.
+func contentOf(m tasks.SendMessage) (content string, file []byte, err error) {
+	c := m.Content
+	if c.Type() == "text" {
+		return "", nil, nil
+	}
+	if c.Media != nil && c.Media.Base64 != "" {
+		if file, err = base64.StdEncoding.DecodeString(c.Media.Base64); err != nil {
+			return "", nil, fmt.Errorf("decode file: %w", err) // it was judged before
+		}
+		media := *c.Media
+		media.Base64 = ""
+		c.Media = &media
+	}
+	encoded, err := json.Marshal(c)
+	if err != nil {
+		return "", nil, fmt.Errorf("encode content: %w", err)
+	}
+	return string(encoded), file, nil
+}
+
+// target is the id of the message that m answers or reacts to; empty: none.
+func target(m tasks.SendMessage) string {
+	if m.Reaction != nil {
+		return m.Reaction.To
+	}
+	return m.ReplyTo
 }
 
 // encode returns the metadata as JSON and the hash of what the key stands for:
@@ -266,7 +311,7 @@ func statusAt(sendAt, accepted time.Time) string {
 func checkReplies(ctx context.Context, q *db.Queries, batch []tasks.SendMessage, answers []accepted) error {
 	var ids []uuid.UUID
 	for _, m := range batch {
-		if id, err := uuid.Parse(m.ReplyTo); err == nil {
+		if id, err := uuid.Parse(target(m)); err == nil {
 			ids = append(ids, id)
 		}
 	}
@@ -283,13 +328,13 @@ func checkReplies(ctx context.Context, q *db.Queries, batch []tasks.SendMessage,
 		known[place{t.ID.String(), t.Instance, t.Chat}] = true
 	}
 	for i, m := range batch {
-		if m.ReplyTo == "" {
+		if target(m) == "" {
 			continue
 		}
-		id, err := uuid.Parse(m.ReplyTo)
+		id, err := uuid.Parse(target(m))
 		chat, _ := tasks.ChatOf(m.To)
 		if err != nil || !known[place{id.String(), m.Instance, chat}] {
-			answers[i].err = unknownReply()
+			answers[i].err = unknownReply(m)
 		}
 	}
 	return nil

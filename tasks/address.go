@@ -11,6 +11,7 @@ const (
 	personServer = "@s.whatsapp.net"
 	groupServer  = "@g.us"
 	lidServer    = "@lid"
+	scopedServer = "@bsuid" // a business-scoped user id of the Cloud API
 )
 
 // ChatOf returns the JID of the chat that a recipient stands for. It takes
@@ -34,13 +35,32 @@ func chatOfJID(user, server string) (string, error) {
 	switch server {
 	case personServer, lidServer:
 		ok = len(user) >= 5 && len(user) <= 20 && allDigits(user)
-	case groupServer: // old groups are "creator-time", new ones a number
-		ok = len(user) >= 5 && len(user) <= 40 && allDigits(strings.Replace(user, "-", "", 1)) && strings.Trim(user, "-") == user
+	case groupServer: // old groups are "creator-time", new ones a number, and the Cloud API's have letters
+		ok = len(user) >= 5 && len(user) <= 40 && allDigits(strings.Replace(user, "-", "", 1)) && strings.Trim(user, "-") == user ||
+			isScopedID(user)
+	case scopedServer:
+		ok = isScopedID(user)
 	}
 	if !ok {
 		return "", &InvalidError{"to", "invalid_jid", "must be a JID such as 5215550000001@s.whatsapp.net, …@g.us or …@lid"}
 	}
 	return user + server, nil
+}
+
+// isScopedID reports whether s may be an id of the Cloud API: letters, and digits
+// and a few signs among them.
+func isScopedID(s string) bool {
+	letters := 0
+	for _, c := range []byte(s) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z':
+			letters++
+		case c >= '0' && c <= '9', strings.IndexByte("-_.=", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return letters > 0 && len(s) >= 5 && len(s) <= 255
 }
 
 func allDigits(s string) bool {

@@ -40,8 +40,11 @@ type SendMessage struct {
 	Instance string `json:"instance"`
 	// To is who gets it: E.164 ("+5215550000001"), its digits, or a JID.
 	To string `json:"to"`
-	// Text is what to say: UTF-8 without NUL, at most MaxTextRunes characters.
-	Text string `json:"text"`
+	// Text is what to say: UTF-8 without NUL, at most MaxTextRunes characters. It is
+	// empty when the message holds something else.
+	Text string `json:"text,omitempty"`
+	// Content is what the message holds instead of a text.
+	Content
 	// Priority is "critical", "default" or "bulk"; empty means "default". It
 	// orders chats, never the messages of one chat.
 	Priority string `json:"priority,omitempty"`
@@ -108,8 +111,8 @@ func (m SendMessage) Validate() error {
 	if _, err := ChatOf(m.To); err != nil {
 		return err
 	}
-	if reason := checkText(m.Text); reason != "" {
-		return &InvalidError{"text", "invalid_text", reason}
+	if err := m.checkContent(); err != nil {
+		return err
 	}
 	if len(m.Key) > MaxKeyBytes || !storable(m.Key) {
 		return &InvalidError{"key", "invalid_key", "must be at most 255 bytes of UTF-8 without NUL"}
@@ -123,6 +126,22 @@ func (m SendMessage) Validate() error {
 		return &InvalidError{"expires_at", "invalid_time", "must not be before send_at"}
 	}
 	return checkMetadata(m.Metadata)
+}
+
+// checkContent judges what the message says or holds.
+func (m SendMessage) checkContent() error {
+	switch n := m.Parts(); {
+	case n > 1 || n == 1 && m.Text != "":
+		return &InvalidError{"text", "several_contents", "must not come with another content: a message has exactly one"}
+	case n == 1:
+		return m.check()
+	case m.ID != "" && m.Text == "": // its row says it
+		return nil
+	}
+	if reason := checkText(m.Text); reason != "" {
+		return &InvalidError{"text", "invalid_text", reason}
+	}
+	return nil
 }
 
 func checkText(text string) (reason string) {
@@ -145,11 +164,16 @@ func checkMetadata(metadata map[string]any) error {
 	if err != nil || len(body) > MaxMetadataBytes {
 		return &InvalidError{"metadata", "invalid_metadata", "must be a JSON object of at most 16384 bytes"}
 	}
-	// PostgreSQL's jsonb holds no NUL. "\\u0000" is a backslash and some text.
-	if strings.Contains(strings.ReplaceAll(string(body), `\\`, ""), `\u0000`) {
+	if !storableJSON(body) {
 		return &InvalidError{"metadata", "invalid_metadata", "must not contain NUL"}
 	}
 	return nil
+}
+
+// storableJSON reports whether PostgreSQL's jsonb can hold a document: it holds no
+// NUL. "\\u0000" is a backslash and some text.
+func storableJSON(body []byte) bool {
+	return utf8.Valid(body) && !strings.Contains(strings.ReplaceAll(string(body), `\\`, ""), `\u0000`)
 }
 
 // storable reports whether PostgreSQL's text can hold s.

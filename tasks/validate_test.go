@@ -1,6 +1,7 @@
 package tasks_test
 
 import (
+	"encoding/json"
 	"errors"
 	"math"
 	"strings"
@@ -39,6 +40,65 @@ func TestAMessageIsValidatedFieldByField(t *testing.T) {
 		{"no recipient", func(m *tasks.SendMessage) { m.To = "" }, "to", "invalid_number"},
 		{"recipient in words", func(m *tasks.SendMessage) { m.To = "mother" }, "to", "invalid_number"},
 		{"unknown server", func(m *tasks.SendMessage) { m.To = "5215550000001@example.com" }, "to", "invalid_jid"},
+
+		{"a picture", func(m *tasks.SendMessage) {
+			m.Text, m.Media = "", &tasks.Media{Kind: "image", URL: "https://example.com/a.png"}
+		}, "", ""},
+		{"a picture and a text", func(m *tasks.SendMessage) { m.Media = &tasks.Media{Kind: "image", URL: "https://example.com/a.png"} }, "text", "several_contents"},
+		{"a picture and a place", func(m *tasks.SendMessage) {
+			m.Text, m.Media, m.Location = "", &tasks.Media{Kind: "image", URL: "https://example.com/a.png"}, &tasks.Location{}
+		}, "text", "several_contents"},
+		{"a file of no kind", func(m *tasks.SendMessage) { m.Text, m.Media = "", &tasks.Media{URL: "https://example.com/a.png"} }, "media", "invalid_content"},
+		{"a file that is nowhere", func(m *tasks.SendMessage) { m.Text, m.Media = "", &tasks.Media{Kind: "image"} }, "media", "invalid_content"},
+		{"a file at two places", func(m *tasks.SendMessage) {
+			m.Text, m.Media = "", &tasks.Media{Kind: "image", URL: "https://example.com/a.png", Base64: "aGV5"}
+		}, "media", "invalid_content"},
+		{"a file on this machine", func(m *tasks.SendMessage) {
+			m.Text, m.Media = "", &tasks.Media{Kind: "image", URL: "file:///etc/passwd"}
+		}, "media", "invalid_content"},
+		{"a file in broken base64", func(m *tasks.SendMessage) { m.Text, m.Media = "", &tasks.Media{Kind: "image", Base64: "a"} }, "media", "invalid_content"},
+		{"a voice with a caption", func(m *tasks.SendMessage) {
+			m.Text, m.Media = "", &tasks.Media{Kind: "voice", URL: "https://example.com/a.ogg", Caption: "Hola"}
+		}, "media", "invalid_content"},
+		{"a caption with NUL", func(m *tasks.SendMessage) {
+			m.Text, m.Media = "", &tasks.Media{Kind: "image", URL: "https://example.com/a.png", Caption: "a\x00"}
+		}, "media", "invalid_content"},
+		{"a place", func(m *tasks.SendMessage) { m.Text, m.Location = "", &tasks.Location{Latitude: 19.4, Longitude: -99.1} }, "", ""},
+		{"a place beyond the pole", func(m *tasks.SendMessage) { m.Text, m.Location = "", &tasks.Location{Latitude: 91} }, "location", "invalid_content"},
+		{"a place that is no number", func(m *tasks.SendMessage) { m.Text, m.Location = "", &tasks.Location{Latitude: math.NaN()} }, "location", "invalid_content"},
+		{"a contact", func(m *tasks.SendMessage) {
+			m.Text, m.Contacts = "", []tasks.Card{{Name: "Ana", Phones: []string{"+5215550000001"}}}
+		}, "", ""},
+		{"a contact without a name", func(m *tasks.SendMessage) {
+			m.Text, m.Contacts = "", []tasks.Card{{Phones: []string{"+5215550000001"}}}
+		}, "contacts", "invalid_content"},
+		{"no contact", func(m *tasks.SendMessage) { m.Text, m.Contacts = "", []tasks.Card{} }, "contacts", "invalid_content"},
+		{"a reaction", func(m *tasks.SendMessage) { m.Text, m.Reaction = "", &tasks.Reaction{To: "x", Emoji: "👍"} }, "", ""},
+		{"a reaction to nothing", func(m *tasks.SendMessage) { m.Text, m.Reaction = "", &tasks.Reaction{Emoji: "👍"} }, "reaction", "invalid_content"},
+		{"a poll", func(m *tasks.SendMessage) {
+			m.Text, m.Poll = "", &tasks.Poll{Name: "¿Cuál?", Options: []string{"a", "b"}}
+		}, "", ""},
+		{"a poll of one option twice", func(m *tasks.SendMessage) {
+			m.Text, m.Poll = "", &tasks.Poll{Name: "¿Cuál?", Options: []string{"a", "a"}}
+		}, "poll", "invalid_content"},
+		{"a template", func(m *tasks.SendMessage) { m.Text, m.Template = "", json.RawMessage(`{"name":"hola"}`) }, "", ""},
+		{"a template that is a list", func(m *tasks.SendMessage) { m.Text, m.Template = "", json.RawMessage(`[]`) }, "template", "invalid_content"},
+		{"a template that is no JSON", func(m *tasks.SendMessage) { m.Text, m.Template = "", json.RawMessage(`{`) }, "template", "invalid_content"},
+		{"buttons", func(m *tasks.SendMessage) {
+			m.Text, m.Interactive = "", &tasks.Interactive{Kind: "buttons", Body: "¿Sí?", Buttons: []tasks.Button{{ID: "1", Title: "Sí"}}}
+		}, "", ""},
+		{"four buttons", func(m *tasks.SendMessage) {
+			m.Text, m.Interactive = "", &tasks.Interactive{Kind: "buttons", Body: "¿Sí?", Buttons: []tasks.Button{{ID: "1", Title: "a"}, {ID: "2", Title: "b"}, {ID: "3", Title: "c"}, {ID: "4", Title: "d"}}}
+		}, "interactive", "invalid_content"},
+		{"two buttons of one id", func(m *tasks.SendMessage) {
+			m.Text, m.Interactive = "", &tasks.Interactive{Kind: "buttons", Body: "¿Sí?", Buttons: []tasks.Button{{ID: "1", Title: "a"}, {ID: "1", Title: "b"}}}
+		}, "interactive", "invalid_content"},
+		{"a list", func(m *tasks.SendMessage) {
+			m.Text, m.Interactive = "", &tasks.Interactive{Kind: "list", Body: "¿Cuál?", Button: "Ver", Sections: []tasks.Section{{Rows: []tasks.Row{{ID: "1", Title: "a"}}}}}
+		}, "", ""},
+		{"a list without rows", func(m *tasks.SendMessage) {
+			m.Text, m.Interactive = "", &tasks.Interactive{Kind: "list", Body: "¿Cuál?", Button: "Ver", Sections: []tasks.Section{{}}}
+		}, "interactive", "invalid_content"},
 
 		{"no text", func(m *tasks.SendMessage) { m.Text = "" }, "text", "invalid_text"},
 		{"text with NUL", func(m *tasks.SendMessage) { m.Text = "a\x00b" }, "text", "invalid_text"},
@@ -145,7 +205,7 @@ func TestAnInvalidErrorNeverRepeatsWhatWasGiven(t *testing.T) {
 	for _, m := range []tasks.SendMessage{
 		{Instance: secret + "/", To: "+5215550000001", Text: "a"},
 		{Instance: "a", To: secret, Text: "a"},
-		{Instance: "a", To: secret + "@g.us", Text: "a"},
+		{Instance: "a", To: secret + "!@g.us", Text: "a"},
 		{Instance: "a", To: "+5215550000001", Text: secret + "\x00"},
 		{Instance: "a", To: "+5215550000001", Text: "a", Priority: secret},
 		{Instance: "a", To: "+5215550000001", Text: "a", Key: secret + "\x00"},
@@ -188,6 +248,9 @@ func TestARecipientBecomesAChat(t *testing.T) {
 		{"120363041234567890@g.us", "120363041234567890@g.us"},
 		{"5215550000001-1600000000@g.us", "5215550000001-1600000000@g.us"},
 		{"5215550000001-1600000000-1@g.us", ""},
+		{"Y2FwaV9ncm91cDo=@g.us", "Y2FwaV9ncm91cDo=@g.us"},
+		{"MX.13491208655302741918@bsuid", "MX.13491208655302741918@bsuid"},
+		{"MX 1@bsuid", ""},
 		{"-1600000000@g.us", ""},
 		{"1600000000-@g.us", ""},
 		{"status@broadcast", ""},

@@ -30,6 +30,7 @@ import (
 	"github.com/msgorch/msgorch/internal/config"
 	"github.com/msgorch/msgorch/internal/console"
 	"github.com/msgorch/msgorch/internal/gateway"
+	"github.com/msgorch/msgorch/internal/gateway/cloud"
 	"github.com/msgorch/msgorch/internal/gateway/evolution"
 	"github.com/msgorch/msgorch/internal/history"
 	"github.com/msgorch/msgorch/internal/httpapi"
@@ -107,7 +108,7 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 	decoder := evolution.Decoder{}
 	in := inbound.New(inbound.Config{
 		Pool: pool, Client: client, Log: log,
-		Decoders: map[string]gateway.Decoder{"evolution": decoder, "sandbox": decoder}, OnQueued: ring,
+		Decoders: map[string]gateway.Decoder{"evolution": decoder, "sandbox": decoder, "cloud": cloud.Decoder{}}, OnQueued: ring,
 	})
 
 	operator := console.New(console.Config{
@@ -117,7 +118,7 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 	defer func() { _ = operator.Close() }()
 	public := httpapi.New(httpapi.Config{
 		Pool: pool, Outbox: out, Inbound: in, History: history.New(pool), Box: box, Log: log, Version: version,
-		MaxBodyBytes: cfg.MaxBodyBytes, APIToken: cfg.APIToken, WebhookToken: cfg.WebhookToken,
+		MaxBodyBytes: cfg.MaxBodyBytes, Signed: cloud.Signed, APIToken: cfg.APIToken, WebhookToken: cfg.WebhookToken,
 		AllowPrivateTargets: cfg.AllowPrivateTargets, Metrics: metrics, Stopping: ctx.Done(),
 		RedisPing: func(ctx context.Context) error { return rdb.Ping(ctx).Err() },
 	})

@@ -40,10 +40,13 @@ func (a *app) putInstanceCommand() *cli.Command {
 		Description: "Secrets are read from files, - being standard input, and never from arguments, which\n" +
 			"everybody on this machine can see. A credential may also be in " + credentialVariable + ".",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "gateway", Usage: "`KIND` of gateway: evolution (for a new one, if not named) or sandbox"},
+			&cli.StringFlag{Name: "gateway", Usage: "`KIND` of gateway: evolution (for a new one, if not named), cloud or sandbox"},
 			&cli.StringFlag{Name: "base-url", Usage: "`URL` of the gateway; a new one has EVOLUTION_BASE_URL, or SANDBOX_ADDR"},
-			&cli.StringFlag{Name: "credential-file", Usage: "`FILE` with what the gateway wants to see: Evolution's API key", TakesFile: true},
+			&cli.StringFlag{Name: "credential-file", Usage: "`FILE` with what the gateway wants to see: Evolution's API key, Meta's access token", TakesFile: true},
 			&cli.StringFlag{Name: "webhook-token-file", Usage: "`FILE` with the bearer token that its webhooks carry", TakesFile: true},
+			&cli.StringFlag{Name: "phone-number-id", Usage: "cloud: Meta's `ID` of the number"},
+			&cli.StringFlag{Name: "app-secret-file", Usage: "cloud: `FILE` with what Meta signs webhooks with; the one before counts too", TakesFile: true},
+			&cli.StringFlag{Name: "verify-token-file", Usage: "cloud: `FILE` with what Meta shows when the webhook is set up", TakesFile: true},
 			&cli.StringFlag{Name: "in-doubt", Usage: "what happens to a message of which nobody can tell whether it was sent: `hold` it for a person, or resend it", Validator: checkInDoubt},
 			&cli.Int32Flag{Name: "rate-per-minute", Usage: "at most `N` messages a minute, evenly; 0: no limit, so for all of these"},
 			&cli.Int32Flag{Name: "burst", Usage: "`N` messages may go at once after a quiet time"},
@@ -70,7 +73,7 @@ func (a *app) putInstance(ctx context.Context, c *cli.Command) error {
 		return err
 	}
 	var required []string
-	if secrets.credential != "" {
+	if secrets.credential+secrets.appSecret != "" {
 		required = append(required, "SECRET_KEY")
 	}
 	cfg, pool, err := a.open(ctx, required...)
@@ -87,10 +90,13 @@ func (a *app) putInstance(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	if err := secrets.seal(&p, cfg.SecretKey); err != nil {
+	if err := secrets.seal(&p, before, cfg.SecretKey); err != nil {
 		return err
 	}
 	row, err := q.PutInstance(ctx, p)
+	if db.Violates(err, "instances_phone_number_key") {
+		return errors.New("another instance has this --phone-number-id")
+	}
 	if err != nil {
 		return fmt.Errorf("put instance: %w", err)
 	}
@@ -118,11 +124,12 @@ func putParams(c *cli.Command, cfg config.Config, before db.Instance, name strin
 		p.Gateway = c.String("gateway")
 	}
 	switch p.Gateway {
-	case gatewayEvolution, gatewaySandbox:
-	case gatewayCloud:
-		return p, errors.New("this version does not offer the gateway cloud yet; use evolution or sandbox")
+	case gatewayEvolution, gatewaySandbox, gatewayCloud:
 	default:
-		return p, wrongUsage(c, errors.New("--gateway must be evolution or sandbox"))
+		return p, wrongUsage(c, errors.New("--gateway must be evolution, cloud or sandbox"))
+	}
+	if err := putPhone(c, before, &p); err != nil {
+		return p, wrongUsage(c, err)
 	}
 	if c.IsSet("base-url") {
 		u, err := checkBaseURL(c.String("base-url"))
@@ -144,6 +151,28 @@ func putParams(c *cli.Command, cfg config.Config, before db.Instance, name strin
 		return p, wrongUsage(c, errors.New(fault.Of(err).Detail))
 	}
 	return p, nil
+}
+
+// putPhone takes Meta's id of the number from the command.
+func putPhone(c *cli.Command, before db.Instance, p *db.PutInstanceParams) error {
+	if p.Gateway != gatewayCloud {
+		if c.IsSet("phone-number-id") || c.IsSet("app-secret-file") || c.IsSet("verify-token-file") {
+			return errors.New("only --gateway cloud has a --phone-number-id, an --app-secret-file and a --verify-token-file")
+		}
+		return nil
+	}
+	id := c.String("phone-number-id")
+	if id == "" {
+		if before.PhoneNumberID == nil {
+			return errors.New("--gateway cloud needs the number's --phone-number-id")
+		}
+		return nil
+	}
+	if strings.Trim(id, "0123456789") != "" || len(id) > 32 {
+		return errors.New("--phone-number-id must be digits: Meta's id of the number, not the number")
+	}
+	p.PhoneNumberID = &id
+	return nil
 }
 
 // putLimits takes the limits from the command.
@@ -200,11 +229,17 @@ func checkBaseURL(s string) (string, error) {
 
 // secrets are what an instance keeps and never shows; empty: not given.
 type secrets struct {
-	credential, webhookToken secret.Text
+	credential, webhookToken, appSecret, verifyToken secret.Text
 }
 
 func (a *app) readSecrets(c *cli.Command) (s secrets, err error) {
-	if c.String("credential-file") == "-" && c.String("webhook-token-file") == "-" {
+	fromInput := 0
+	for _, flag := range []string{"credential-file", "webhook-token-file", "app-secret-file", "verify-token-file"} {
+		if c.String(flag) == "-" {
+			fromInput++
+		}
+	}
+	if fromInput > 1 {
 		return s, wrongUsage(c, errors.New("only one secret can be read from standard input"))
 	}
 	if s.credential, err = a.readSecret(c, "credential-file"); err != nil {
@@ -218,6 +253,12 @@ func (a *app) readSecrets(c *cli.Command) (s secrets, err error) {
 		s.credential = secret.Text(strings.TrimSpace(getenv(credentialVariable)))
 	}
 	if s.webhookToken, err = a.readSecret(c, "webhook-token-file"); err != nil {
+		return s, err
+	}
+	if s.appSecret, err = a.readSecret(c, "app-secret-file"); err != nil {
+		return s, err
+	}
+	if s.verifyToken, err = a.readSecret(c, "verify-token-file"); err != nil {
 		return s, err
 	}
 	const least = 16 // as for WEBHOOK_TOKEN
@@ -252,17 +293,27 @@ func (a *app) readSecret(c *cli.Command, flag string) (secret.Text, error) {
 }
 
 // seal puts the secrets into p as they are stored.
-func (s secrets) seal(p *db.PutInstanceParams, secretKey []byte) error {
+func (s secrets) seal(p *db.PutInstanceParams, before db.Instance, secretKey []byte) error {
 	if s.webhookToken != "" {
 		p.WebhookTokenHash = apikey.Hash(s.webhookToken.Reveal())
 	}
-	if s.credential == "" {
+	if s.verifyToken != "" {
+		p.VerifyTokenHash = apikey.Hash(s.verifyToken.Reveal())
+	}
+	if s.credential+s.appSecret == "" {
 		return nil
 	}
 	box, err := secret.NewBox(secretKey)
 	if err != nil {
 		return err
 	}
-	p.Credential, err = box.Seal(outbound.CredentialContext(p.Name), s.credential)
+	if s.appSecret != "" {
+		if p.AppSecret, err = outbound.SealAppSecret(box, p.Name, before.AppSecret, s.appSecret); err != nil {
+			return err
+		}
+	}
+	if s.credential != "" {
+		p.Credential, err = box.Seal(outbound.CredentialContext(p.Name), s.credential)
+	}
 	return err
 }

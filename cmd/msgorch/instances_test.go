@@ -114,8 +114,10 @@ func TestInstancesThatCannotBe(t *testing.T) {
 		want  int
 		says  string
 	}{
-		"cloud":                     {args: []string{"x", "--gateway", "cloud"}, want: exitFailed, says: "not offer"},
-		"unknown gateway":           {args: []string{"x", "--gateway", "pigeon"}, want: exitUsage, says: "evolution or sandbox"},
+		"cloud without a number":    {args: []string{"x", "--gateway", "cloud"}, want: exitUsage, says: "--phone-number-id"},
+		"cloud with a phone number": {args: []string{"x", "--gateway", "cloud", "--phone-number-id", "+52155"}, want: exitUsage, says: "digits"},
+		"number of another gateway": {args: []string{"x", "--phone-number-id", "100000000000001"}, want: exitUsage, says: "only --gateway cloud"},
+		"unknown gateway":           {args: []string{"x", "--gateway", "pigeon"}, want: exitUsage, says: "cloud or sandbox"},
 		"bad name":                  {args: []string{"a/b"}, want: exitFailed, says: "must be"},
 		"credential without a key":  {stdin: "hunter2", args: []string{"x", "--credential-file", "-"}, want: exitFailed, says: "SECRET_KEY"},
 		"empty credential":          {args: []string{"x", "--credential-file", "-"}, want: exitFailed, says: "nothing"},

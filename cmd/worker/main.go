@@ -31,6 +31,7 @@ import (
 	"github.com/msgorch/msgorch/internal/config"
 	"github.com/msgorch/msgorch/internal/egress"
 	"github.com/msgorch/msgorch/internal/gateway"
+	"github.com/msgorch/msgorch/internal/gateway/cloud"
 	"github.com/msgorch/msgorch/internal/gateway/evolution"
 	"github.com/msgorch/msgorch/internal/history"
 	"github.com/msgorch/msgorch/internal/inbound"
@@ -104,16 +105,19 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 
 	sender := evolution.NewSender(egress.NewClient(cfg.AllowPrivateTargets))
 	evo := outbound.Gateway{Sender: sender, Finder: sender, Prober: sender, BaseURL: cfg.EvolutionBaseURL, Credential: cfg.EvolutionAPIKey}
+	meta := cloud.NewSender(egress.NewClient(cfg.AllowPrivateTargets))
 	decoder := evolution.Decoder{}
 	out := outbound.New(outbound.Config{
 		Pool: pool, Client: client, Outbox: outbox.New(pool, client), Box: box, Log: log,
-		Gateways:    map[string]outbound.Gateway{"evolution": evo, "sandbox": evo},
+		Gateways: map[string]outbound.Gateway{
+			"evolution": evo, "sandbox": evo, "cloud": {Sender: meta, Prober: meta, BaseURL: cloud.DefaultBaseURL},
+		},
 		PerInstance: cfg.Concurrency, Watched: cfg.Concurrency * cfg.WorkerServers / 2,
 		Attempted: metrics.Attempted, Stopping: ctx.Done(),
 	})
 	in := inbound.New(inbound.Config{
 		Pool: pool, Client: client, Log: log,
-		Decoders: map[string]gateway.Decoder{"evolution": decoder, "sandbox": decoder},
+		Decoders: map[string]gateway.Decoder{"evolution": decoder, "sandbox": decoder, "cloud": cloud.Decoder{}},
 	})
 	purger := history.Purger{Pool: pool, Log: logging.Component(log, "worker.purge"), Keep: history.Retention{
 		Messages: cfg.Retention["messages"], Events: cfg.Retention["events"],

@@ -20,8 +20,8 @@ type Content struct {
 // Media is a file. A received one names where its gateway keeps it.
 type Media struct {
 	Kind     string `json:"kind,omitempty"`      // image, video, audio, voice, document or sticker
-	URL      string `json:"url,omitempty"`       // of one to send
-	Base64   string `json:"base64,omitempty"`    // of one to send, instead of a URL
+	URL      string `json:"url,omitempty"`       // of one to send; in Message.Media, a copy that the gateway has put there for a while
+	Base64   string `json:"base64,omitempty"`    // of one to send, instead of a URL; in Message.Media, the file itself if it came along
 	MIMEType string `json:"mime_type,omitempty"` // as its sender says; believed by nobody
 	FileName string `json:"file_name,omitempty"`
 	Caption  string `json:"caption,omitempty"` // of one to send; a received one's is the message's text
@@ -29,7 +29,7 @@ type Media struct {
 	Seconds  int    `json:"seconds,omitempty"`
 	SHA256   string `json:"sha256,omitempty"` // base64, as its sender says
 	// GatewayID is what the gateway calls the file: fetched with it and the
-	// account's credential.
+	// account's credential. Where files have no name it is the message's id.
 	GatewayID string `json:"-"`
 }
 
@@ -53,6 +53,10 @@ type Card struct {
 type Reaction struct {
 	To    string `json:"to"`    // of one to send: our id; of a received one: the gateway's
 	Emoji string `json:"emoji"` // empty removes an earlier one
+
+	// FromMe says of one to send that the other message is ours. Gateways that
+	// name messages by chat and writer need to know.
+	FromMe bool `json:"-"`
 }
 
 // Poll is a question with options, or somebody's votes in one.

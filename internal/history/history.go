@@ -21,6 +21,7 @@ import (
 
 	"github.com/msgorch/msgorch/db"
 	"github.com/msgorch/msgorch/internal/fault"
+	"github.com/msgorch/msgorch/internal/gateway"
 	"github.com/msgorch/msgorch/tasks"
 )
 
@@ -39,7 +40,6 @@ type Message struct {
 	Status           string          `json:"status" enum:"received,scheduled,queued,sending,unknown,failed,canceled,expired,accepted,sent,delivered,read,played" doc:"The best evidence so far; it never goes back"`
 	Type             string          `json:"type" enum:"text,image,video,audio,voice,document,sticker,location,contacts,reaction,poll,interactive,template,unknown"`
 	Text             *string         `json:"text" doc:"Text or caption"`
-	Content          json.RawMessage `json:"content,omitempty" doc:"What is not text, as the gateway gave it"`
 	Sender           *string         `json:"sender,omitempty" doc:"JID of who wrote it, in a group"`
 	GatewayMessageID *string         `json:"gateway_message_id" doc:"The gateway's own id"`
 	ReplyTo          *uuid.UUID      `json:"reply_to" doc:"Id of the message it answers" format:"uuid"`
@@ -54,6 +54,10 @@ type Message struct {
 	DeliveredAt      *time.Time      `json:"delivered_at"`
 	ReadAt           *time.Time      `json:"read_at"`
 	FailedAt         *time.Time      `json:"failed_at"`
+	EditedAt         *time.Time      `json:"edited_at" doc:"Its text was changed then"`
+	DeletedAt        *time.Time      `json:"deleted_at" doc:"It was deleted for everyone"`
+
+	gateway.Content
 }
 
 // Error is the reason for an outcome.

@@ -19,6 +19,8 @@ const (
 	// purgeRest is how much longer than a batch the pause after it is: deleting is
 	// never urgent, and what people wait for goes first.
 	purgeRest = 3
+	// uploadsKept is how long a file that was sent is kept for a retry.
+	uploadsKept = 3 * 24 * time.Hour
 )
 
 // Retention is how long each kind of data is kept since it was stored; zero
@@ -58,6 +60,9 @@ func (p Purger) Purge(ctx context.Context, _ tasks.Purge) error {
 		}},
 		{"events", p.Keep.Events, events("applied", "unhandled")},
 		{"quarantined", p.Keep.Quarantined, events("quarantined")},
+		{"uploads", uploadsKept, func(s span) ([]uuid.UUID, error) {
+			return q.PurgeUploads(ctx, db.PurgeUploadsParams{AfterID: s.after, BeforeID: s.before, Before: s.until, MaxRows: purgeBatch})
+		}},
 		{"evidence", p.Keep.Evidence, func(s span) ([]uuid.UUID, error) {
 			n, err := q.PurgeEvidence(ctx, db.PurgeEvidenceParams{Before: s.until, MaxRows: purgeBatch})
 			return make([]uuid.UUID, n), err

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/msgorch/msgorch/db"
+	"github.com/msgorch/msgorch/internal/gateway"
 )
 
 func messageOf(m db.Message, instance, chat string) Message {
@@ -13,10 +14,13 @@ func messageOf(m db.Message, instance, chat string) Message {
 		Type: m.Type, Text: m.Text, Sender: m.Sender, GatewayMessageID: m.GatewayMessageID, ReplyTo: m.ReplyTo,
 		Priority: string(m.Priority), SendAt: utc(m.SendAt), ExpiresAt: utc(m.ExpiresAt), Metadata: json.RawMessage(m.Metadata),
 		CreatedAt: m.CreatedAt.UTC(), AcceptedAt: utc(m.AcceptedAt), SentAt: utc(m.SentAt),
-		DeliveredAt: utc(m.DeliveredAt), ReadAt: utc(m.ReadAt),
+		DeliveredAt: utc(m.DeliveredAt), ReadAt: utc(m.ReadAt), EditedAt: utc(m.EditedAt), DeletedAt: utc(m.DeletedAt),
 	}
-	if len(m.Content) > 0 {
-		out.Content = json.RawMessage(m.Content)
+	if len(m.Content) > 0 && json.Unmarshal(m.Content, &out.Content) != nil {
+		out.Content = gateway.Content{Raw: json.RawMessage(m.Content)} // an earlier version's
+	}
+	if out.Reaction != nil && m.ReplyTo != nil {
+		out.Reaction.To = m.ReplyTo.String()
 	}
 	if m.ErrorCode != nil {
 		out.Error = errorOf(m.ErrorCode, m.ErrorText)

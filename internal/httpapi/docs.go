@@ -4,6 +4,7 @@ import (
 	"embed"
 	"io/fs"
 	"net/http"
+	"reflect"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -35,6 +36,7 @@ func describe(version string) huma.Config {
 	c.DocsPath = ""     // ours, which needs no CDN
 	c.SchemasPath = ""  // /openapi.json has them
 	c.CreateHooks = nil // no $schema in every answer
+	c.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	c.Info.Description = "Every WhatsApp message, in either direction, exactly once in effect, in order per chat, " +
 		"with a history and a reason for every outcome.\n\n" +
 		"A 2xx means that it is committed. Errors are application/problem+json (RFC 9457) with a stable `code`."
@@ -49,6 +51,18 @@ func describe(version string) huma.Config {
 		{Name: "health", Description: "For probes"},
 	}
 	return c
+}
+
+// schemaName keeps apart what is sent, of package tasks, and what is shown.
+func schemaName(t reflect.Type, hint string) string {
+	name := huma.DefaultSchemaNamer(t, hint)
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if strings.HasSuffix(t.PkgPath(), "/msgorch/tasks") {
+		name += "ToSend"
+	}
+	return name
 }
 
 // tagOf is the part of the API that a path belongs to.

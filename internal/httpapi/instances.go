@@ -27,6 +27,9 @@ type instance struct {
 	BaseURL         *string    `json:"base_url" doc:"Null: the server's default (EVOLUTION_BASE_URL)"`
 	HasCredential   bool       `json:"has_credential" doc:"False: the server's default (EVOLUTION_API_KEY)"`
 	HasWebhookToken bool       `json:"has_webhook_token" doc:"False: the server's default (WEBHOOK_TOKEN)"`
+	PhoneNumberID   *string    `json:"phone_number_id" doc:"Of the Cloud API; null for other gateways"`
+	HasAppSecret    bool       `json:"has_app_secret" doc:"False: webhooks of the Cloud API get 401"`
+	HasVerifyToken  bool       `json:"has_verify_token" doc:"False: Meta cannot set the webhook up"`
 	RatePerMinute   *int32     `json:"rate_per_minute" doc:"Null: as fast as the gateway takes it"`
 	Burst           *int32     `json:"burst" doc:"Messages that may go at once after a quiet time; null: 1"`
 	ChatRate        *int32     `json:"chat_rate_per_minute" doc:"The same for each chat"`
@@ -58,6 +61,7 @@ type warmUp struct {
 func instanceOf(i db.Instance) instance {
 	out := instance{
 		Name: i.Name, Gateway: i.Gateway, HasCredential: len(i.Credential) > 0, HasWebhookToken: len(i.WebhookTokenHash) > 0,
+		PhoneNumberID: i.PhoneNumberID, HasAppSecret: len(i.AppSecret) > 0, HasVerifyToken: len(i.VerifyTokenHash) > 0,
 		RatePerMinute: i.RatePerMinute, Burst: i.Burst, ChatRate: i.ChatRatePerMinute, ChatBurst: i.ChatBurst, DailyCap: i.DailyCap,
 		InDoubt: i.InDoubt, Connection: i.Connection, PauseReason: i.PauseReason,
 		CreatedAt: i.CreatedAt.UTC(), UpdatedAt: i.UpdatedAt.UTC(),
@@ -106,6 +110,9 @@ type putInstanceInput struct {
 		BaseURL       string  `json:"base_url,omitempty" doc:"Where the gateway is; empty: the server's default" example:"https://evolution.example.com"`
 		Credential    string  `json:"credential,omitempty" writeOnly:"true" maxLength:"4096" doc:"What the gateway wants to be shown; left out: unchanged"`
 		WebhookToken  string  `json:"webhook_token,omitempty" writeOnly:"true" minLength:"16" maxLength:"256" doc:"What the gateway must show us; left out: unchanged"`
+		PhoneNumberID string  `json:"phone_number_id,omitempty" pattern:"^[0-9]{1,32}$" doc:"Of the Cloud API: Meta's id of the number; left out: unchanged"`
+		AppSecret     string  `json:"app_secret,omitempty" writeOnly:"true" maxLength:"256" doc:"Of the Cloud API: what Meta signs webhooks with. A new one counts beside the one before; left out: unchanged"`
+		VerifyToken   string  `json:"verify_token,omitempty" writeOnly:"true" minLength:"8" maxLength:"256" doc:"Of the Cloud API: what Meta must show to set the webhook up; left out: unchanged"`
 		InDoubt       *string `json:"in_doubt,omitempty" enum:"hold,resend" doc:"What happens to a message of which nobody can tell whether it was sent: held for a person, or sent again; left out: unchanged, at first hold"`
 		RatePerMinute *int32  `json:"rate_per_minute,omitempty" minimum:"0" maximum:"100000" doc:"Messages a minute, evenly; left out: unchanged; 0: no limit. So for all limits"`
 		Burst         *int32  `json:"burst,omitempty" minimum:"0" maximum:"10000" doc:"Messages that may go at once after a quiet time; 0: 1"`
@@ -129,7 +136,14 @@ func (s *server) putInstance(ctx context.Context, in *putInstanceInput) (*putIns
 	p := db.PutInstanceParams{
 		Name: in.Instance, Gateway: in.Body.Gateway, BaseUrl: strings.TrimRight(in.Body.BaseURL, "/"), InDoubt: in.Body.InDoubt,
 	}
-	if err := s.putLimits(ctx, in, &p); err != nil {
+	before, err := db.New(s.Pool).InstanceByName(ctx, in.Instance)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return nil, s.fail(ctx, "body", orMissing(err, nil))
+	}
+	if err := putLimits(in, before, &p); err != nil {
+		return nil, s.fail(ctx, "body", err)
+	}
+	if err := s.putCloud(in, before, &p); err != nil {
 		return nil, s.fail(ctx, "body", err)
 	}
 	if in.Body.WebhookToken != "" {
@@ -144,6 +158,9 @@ func (s *server) putInstance(ctx context.Context, in *putInstanceInput) (*putIns
 		p.Credential = sealed
 	}
 	row, err := db.New(s.Pool).PutInstance(ctx, p)
+	if db.Violates(err, "instances_phone_number_key") {
+		return nil, s.fail(ctx, "body", fault.New(fault.Conflict, "phone_number_taken", "Another instance has this phone_number_id.").At("phone_number_id"))
+	}
 	if err != nil {
 		return nil, s.fail(ctx, "body", orMissing(err, nil))
 	}
@@ -156,7 +173,7 @@ func (s *server) putInstance(ctx context.Context, in *putInstanceInput) (*putIns
 }
 
 // putLimits takes the limits from a request, after looking at what they change.
-func (s *server) putLimits(ctx context.Context, in *putInstanceInput, p *db.PutInstanceParams) error {
+func putLimits(in *putInstanceInput, before db.Instance, p *db.PutInstanceParams) error {
 	b := in.Body
 	p.RatePerMinute, p.Burst, p.ChatRatePerMinute, p.ChatBurst, p.DailyCap = b.RatePerMinute, b.Burst, b.ChatRate, b.ChatBurst, b.DailyCap
 	if len(b.GapMS) == 2 {
@@ -168,10 +185,6 @@ func (s *server) putLimits(ctx context.Context, in *putInstanceInput, p *db.PutI
 			p.WarmUpStart = &start
 		}
 	}
-	before, err := db.New(s.Pool).InstanceByName(ctx, in.Instance)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return orMissing(err, nil)
-	}
 	return outbound.CheckLimits(*p, before)
 }
 
@@ -182,9 +195,6 @@ func (s *server) checkInstance(ctx context.Context, in *putInstanceInput) error 
 	}
 	if err := reach(ctx, in.Instance); err != nil {
 		return err
-	}
-	if in.Body.Gateway == "cloud" {
-		return fault.New(fault.Invalid, "gateway_unsupported", "This version does not speak WhatsApp Cloud API yet.").At("gateway")
 	}
 	return s.checkTarget(in.Body.BaseURL)
 }

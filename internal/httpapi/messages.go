@@ -34,12 +34,7 @@ type sendBody struct {
 	ReplyTo   string         `json:"reply_to,omitempty" doc:"Id of a message of the same chat"`
 	Metadata  map[string]any `json:"metadata,omitempty" doc:"Your own JSON object, at most 16 KiB"`
 
-	Media       any `json:"media,omitempty" doc:"Not sent by this version: answers content_unsupported"`
-	Location    any `json:"location,omitempty" doc:"Not sent by this version: answers content_unsupported"`
-	Reaction    any `json:"reaction,omitempty" doc:"Not sent by this version: answers content_unsupported"`
-	Contacts    any `json:"contacts,omitempty" doc:"Not sent by this version: answers content_unsupported"`
-	Template    any `json:"template,omitempty" doc:"Not sent by this version: answers content_unsupported"`
-	Interactive any `json:"interactive,omitempty" doc:"Not sent by this version: answers content_unsupported"`
+	tasks.Content
 }
 
 type sendOutput struct {
@@ -76,27 +71,24 @@ func (b sendBody) check(raw []byte) error {
 	if field := brokenText(raw); field != "" {
 		return fault.New(fault.Invalid, "invalid_text", "The field "+field+" holds a lone surrogate or bytes that are not UTF-8.").At(field)
 	}
-	others := 0
-	for _, c := range []any{b.Media, b.Location, b.Reaction, b.Contacts, b.Template, b.Interactive} {
-		if c != nil {
-			others++
-		}
-	}
-	switch {
-	case b.Text == nil && others == 0:
+	switch n := b.Parts(); {
+	case b.Text == nil && n == 0:
 		return fault.New(fault.Invalid, "missing_content", "The message has no content: give it a text.").At("text")
-	case others > 1 || b.Text != nil && others == 1:
+	case n > 1 || b.Text != nil && n == 1:
 		return fault.New(fault.Invalid, "several_contents", "The message has several contents: give it exactly one.").At("text")
-	case others == 1:
-		return fault.New(fault.Invalid, "content_unsupported", "This version sends text only.").At("text")
+	case b.ReplyTo != "" && b.Reaction != nil:
+		return fault.New(fault.Invalid, "several_contents", "A reaction answers nothing: it names its message in reaction.to.").At("reply_to")
 	}
 	return nil
 }
 
 func (b sendBody) message(key string) tasks.SendMessage {
 	m := tasks.SendMessage{
-		Key: key, Instance: b.Instance, To: b.To, Text: *b.Text, Priority: b.Priority,
+		Key: key, Instance: b.Instance, To: b.To, Content: b.Content, Priority: b.Priority,
 		ReplyTo: b.ReplyTo, Metadata: b.Metadata,
+	}
+	if b.Text != nil {
+		m.Text = *b.Text
 	}
 	if b.SendAt != nil {
 		m.SendAt = *b.SendAt
@@ -112,13 +104,20 @@ func (b sendBody) message(key string) tasks.SendMessage {
 func accepted(m tasks.SendMessage, r outbox.Receipt) history.Message {
 	out := history.Message{
 		ID: r.ID, Instance: m.Instance, Chat: r.Chat, Direction: string(db.MessageDirectionOutbound), Status: r.Status,
-		Type: gateway.TypeText, Text: &m.Text, Priority: tasks.QueueOf(m.Priority),
+		Type: m.Type(), Content: contentOf(m.Content), Priority: tasks.QueueOf(m.Priority),
 		Metadata: json.RawMessage("{}"), CreatedAt: r.CreatedAt.UTC(),
 	}
 	if len(m.Metadata) > 0 {
 		out.Metadata, _ = json.Marshal(m.Metadata) // it was encoded before
 	}
-	if id, err := uuid.Parse(m.ReplyTo); err == nil {
+	if words := m.Text + m.Words(); words != "" { // it has one of them
+		out.Text = &words
+	}
+	target := m.ReplyTo
+	if m.Reaction != nil {
+		target = m.Reaction.To
+	}
+	if id, err := uuid.Parse(target); err == nil {
 		out.ReplyTo = &id
 	}
 	if !m.SendAt.IsZero() {
@@ -128,6 +127,21 @@ func accepted(m tasks.SendMessage, r outbox.Receipt) history.Message {
 	if !m.ExpiresAt.IsZero() {
 		t := m.ExpiresAt.UTC()
 		out.ExpiresAt = &t
+	}
+	return out
+}
+
+// contentOf is a content as it is shown: without its file.
+func contentOf(c tasks.Content) (out gateway.Content) {
+	encoded, err := json.Marshal(c)
+	if err == nil {
+		err = json.Unmarshal(encoded, &out) // the same names
+	}
+	if err != nil {
+		return gateway.Content{} // it was judged before
+	}
+	if out.Media != nil {
+		out.Media.Base64 = ""
 	}
 	return out
 }

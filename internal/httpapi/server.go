@@ -37,6 +37,8 @@ type Config struct {
 	WebhookToken secret.Text // of instances that have none of their own; empty: those get 401
 	// AllowPrivateTargets lets gateways live on loopback and private addresses.
 	AllowPrivateTargets bool
+	// Signed reports whether one of the secrets has signed a webhook of the Cloud API.
+	Signed func(body []byte, header string, secrets ...secret.Text) bool
 	// RedisPing tells whether Redis answers.
 	RedisPing func(context.Context) error
 	// Stopping, if set, makes /readyz say no once it is closed.
@@ -83,6 +85,9 @@ func New(c Config) http.Handler {
 	add(s, api, webhookScope, http.MethodPost, "/webhooks/evolution/{instance}", "evolution-webhook", "An Evolution API event", s.webhookOfInstance)
 	add(s, api, webhookScope, http.MethodPost, "/webhooks/evolution/{instance}/{event}", "evolution-webhook-by-event", "An Evolution API event (webhookByEvents)", s.webhookOfEvent)
 	add(s, api, webhookScope, http.MethodPost, "/webhook", "webhook", "An Evolution API event whose body names the instance", s.webhookOfAny)
+
+	add(s, api, webhookScope, http.MethodGet, "/webhooks/cloud/{instance}", "verify-cloud-webhook", "Meta asks whether a webhook is ours", s.verifyCloud)
+	add(s, api, webhookScope, http.MethodPost, "/webhooks/cloud/{instance}", "cloud-webhook", "An event of the WhatsApp Cloud API", s.cloudWebhook)
 
 	add(s, api, openScope, http.MethodGet, "/livez", "livez", "The process is alive", s.livez)
 	add(s, api, openScope, http.MethodGet, "/readyz", "readyz", "Able to accept, with the state of each part", s.readyz)

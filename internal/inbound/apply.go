@@ -156,11 +156,19 @@ func (s *Service) read(ctx context.Context, q *db.Queries, e db.LockPendingEvent
 	case !update.Handled:
 		return db.EventStateUnhandled, "", nil
 	}
-	waits, err := s.recognise(ctx, q, e.InstanceID, &update)
-	if err != nil || waits {
-		return db.EventStatePending, "", err
+	own, strangers, err := s.accounts(ctx, q, e, &update)
+	if err != nil {
+		return "", "", err
 	}
-	n.add(e.InstanceID, e.ReceivedAt, update)
+	for _, part := range own {
+		waits, err := s.recognise(ctx, q, part.instance, part.update)
+		if err != nil || waits {
+			return db.EventStatePending, "", err
+		}
+	}
+	for _, part := range own {
+		n.add(part.instance, e.ReceivedAt, *part.update)
+	}
 	if c := update.Connection; c != nil {
 		if err := q.SetConnection(ctx, db.SetConnectionParams{ID: e.InstanceID, Connection: c.State}); err != nil {
 			return "", "", err
@@ -172,6 +180,17 @@ func (s *Service) read(ctx context.Context, q *db.Queries, e db.LockPendingEvent
 		}
 		s.c.Log.LogAttrs(ctx, slog.LevelInfo, "instance.connection",
 			slog.String("instance", e.Instance), slog.String("event", c.State), slog.Int("status", c.Reason))
+	}
+	// What can be used counts; the event stays for a person to look at the rest.
+	switch {
+	case strangers > 0:
+		s.c.Log.LogAttrs(ctx, slog.LevelWarn, "event.quarantined", slog.String("event_id", e.ID.String()),
+			slog.String("instance", e.Instance), slog.String("code", "unknown_phone_number_id"))
+		return db.EventStateQuarantined, "unknown_phone_number_id", nil
+	case len(update.Unusable) > 0:
+		s.c.Log.LogAttrs(ctx, slog.LevelWarn, "event.quarantined", slog.String("event_id", e.ID.String()),
+			slog.String("instance", e.Instance), slog.String("code", "partly_unusable"), slog.Any("reasons", update.Unusable))
+		return db.EventStateQuarantined, "partly_unusable", nil
 	}
 	return db.EventStateApplied, "", nil
 }
@@ -236,10 +255,13 @@ func (s *Service) adopt(ctx context.Context, q *db.Queries, instance int64, m ga
 
 // news is what events say, in the columns of the statements that store it.
 type news struct {
-	chats    db.EnsureChatsParams
-	contacts db.UpsertContactsParams
-	heard    []heard
-	evidence db.ApplyEvidenceParams
+	chats     db.EnsureChatsParams
+	contacts  db.UpsertContactsParams
+	heard     []heard
+	ours      db.AdoptOursParams
+	evidence  db.ApplyEvidenceParams
+	edits     db.EditHeardParams
+	deletions db.DeleteHeardParams
 }
 
 type heard struct {
@@ -271,7 +293,31 @@ func (n *news) add(instance int64, received time.Time, u gateway.Update) {
 			at = received
 		}
 		n.proof(instance, e.MessageID, e.Status, at, e.Reason)
+		if id, err := uuid.Parse(e.Ours); err == nil {
+			n.ours.InstanceIds = append(n.ours.InstanceIds, instance)
+			n.ours.Ids = append(n.ours.Ids, id)
+			n.ours.GatewayMessageIds = append(n.ours.GatewayMessageIds, e.MessageID)
+		}
 	}
+	for _, e := range u.Edits {
+		n.edits.InstanceIds = append(n.edits.InstanceIds, instance)
+		n.edits.GatewayMessageIds = append(n.edits.GatewayMessageIds, e.MessageID)
+		n.edits.Texts = append(n.edits.Texts, clean(e.Text))
+		n.edits.Ats = append(n.edits.Ats, orNow(e.At, received))
+	}
+	for _, d := range u.Deletions {
+		n.deletions.InstanceIds = append(n.deletions.InstanceIds, instance)
+		n.deletions.GatewayMessageIds = append(n.deletions.GatewayMessageIds, d.MessageID)
+		n.deletions.Ats = append(n.deletions.Ats, orNow(d.At, received))
+	}
+}
+
+// orNow is when something happened, or when we heard of it if nobody said.
+func orNow(at, received time.Time) time.Time {
+	if at.IsZero() || at.After(received.Add(clockSkew)) {
+		return received
+	}
+	return at
 }
 
 // writer is who chose a message's push name.
@@ -323,9 +369,30 @@ func (n *news) write(ctx context.Context, q *db.Queries) error {
 		}
 		rest = rest[k:]
 	}
+	if len(n.ours.Ids) > 0 {
+		adopted, err := q.AdoptOurs(ctx, n.ours)
+		if err != nil {
+			return fmt.Errorf("adopt messages: %w", err)
+		}
+		if len(adopted) > 0 { // their chats go on when this commits
+			if err := q.WakeRelay(ctx); err != nil {
+				return err
+			}
+		}
+	}
 	if len(n.evidence.Statuses) > 0 {
 		if _, err := q.ApplyEvidence(ctx, n.evidence); err != nil {
 			return fmt.Errorf("apply evidence: %w", err)
+		}
+	}
+	if len(n.edits.Texts) > 0 {
+		if err := q.EditHeard(ctx, n.edits); err != nil {
+			return fmt.Errorf("edit messages: %w", err)
+		}
+	}
+	if len(n.deletions.Ats) > 0 {
+		if err := q.DeleteHeard(ctx, n.deletions); err != nil {
+			return fmt.Errorf("delete messages: %w", err)
 		}
 	}
 	return nil

@@ -191,12 +191,9 @@ func (s *Service) send(ctx context.Context, h head) gateway.Answer {
 	if refusal != nil {
 		return *refusal
 	}
-	m := gateway.Outgoing{To: h.Chat, Type: h.Type}
-	if h.Text != nil {
-		m.Text = *h.Text
-	}
-	if h.QuotedID != nil {
-		m.QuotedID = *h.QuotedID
+	m, refusal := s.compose(ctx, h)
+	if refusal != nil {
+		return *refusal
 	}
 	ctx, cancel := context.WithTimeout(ctx, gatewayTimeout)
 	defer cancel()
@@ -214,6 +211,9 @@ func (s *Service) account(h head) (Gateway, gateway.Account, *gateway.Answer) {
 		return refuse("gateway_unsupported", "This version cannot send through the gateway "+h.Gateway+".")
 	}
 	account := gateway.Account{Instance: h.Instance, BaseURL: g.BaseURL, Credential: g.Credential}
+	if h.PhoneNumberID != nil {
+		account.Instance = *h.PhoneNumberID
+	}
 	if h.BaseUrl != "" {
 		account.BaseURL = h.BaseUrl
 	}

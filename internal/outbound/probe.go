@@ -47,7 +47,7 @@ func (s *Service) Probe(ctx context.Context, t tasks.ProbeInstance) error {
 }
 
 func (s *Service) probe(ctx context.Context, i db.Instance) error {
-	g, account, refusal := s.account(head{Instance: i.Name, Gateway: i.Gateway, BaseUrl: i.BaseUrl, Credential: i.Credential})
+	g, account, refusal := s.account(head{Instance: i.Name, Gateway: i.Gateway, BaseUrl: i.BaseUrl, Credential: i.Credential, PhoneNumberID: i.PhoneNumberID})
 	if refusal != nil {
 		return errors.New(refusal.Code)
 	}

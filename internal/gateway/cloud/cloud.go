@@ -19,6 +19,9 @@ import (
 	"github.com/msgorch/msgorch/internal/secret"
 )
 
+// DefaultBaseURL is Graph, with the version that this package was written for.
+const DefaultBaseURL = "https://graph.facebook.com/v23.0"
+
 // Decoder reads the webhooks of the Cloud API.
 type Decoder struct{}
 
