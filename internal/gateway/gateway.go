@@ -98,6 +98,7 @@ type Prober interface {
 // Sought describes a message of ours of which nobody knows whether it was sent.
 type Sought struct {
 	To    string    // the JID it went to, if it did
+	Type  string    // one of the Type constants; empty: of any type
 	Text  string    // UTF-8
 	Since time.Time // it was not sent before
 	// Witness is the id of another message of the instance that surely was sent,
@@ -166,6 +167,15 @@ type Update struct {
 	Chats      []Chat
 	Edits      []Edit
 	Deletions  []Deletion
+
+	// What is not about messages.
+	Presence     []Presence
+	Groups       []Group
+	Calls        []Call
+	Labels       []Label
+	LabelChanges []LabelChange
+	QR           *QR
+
 	// Unusable says why parts of the event cannot be used, one line each, without
 	// what people wrote. The other parts count; the event is kept for a person.
 	Unusable []string

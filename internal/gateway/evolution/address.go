@@ -1,12 +1,14 @@
 package evolution
 
 import (
+	"cmp"
+
 	"github.com/msgorch/msgorch/internal/gateway"
 	"github.com/msgorch/msgorch/internal/gateway/wire"
 )
 
 // address fills in whose message it is: direction, chat and sender.
-func (a account) address(m *gateway.Message, key wire.Object) error {
+func (r *reading) address(m *gateway.Message, key wire.Object) error {
 	fromMe := string(key.Get("fromMe"))
 	if fromMe != "true" && fromMe != "false" {
 		// Guessing wrong could make a bot answer itself.
@@ -17,17 +19,21 @@ func (a account) address(m *gateway.Message, key wire.Object) error {
 	if !ok {
 		return invalid("invalid_chat", "A message's chat is not a WhatsApp address.")
 	}
-	if chat == a.own && !m.FromMe {
+	if chat == r.own && !m.FromMe {
 		return invalid("ambiguous_direction", "A message claims to be sent to us by ourselves.")
 	}
 	m.Chat = chat
 	if isPhone(chat) || isLID(chat) {
-		m.Chat, m.ChatAlt = preferPhone(chat, a.alternative(chat, key, m.FromMe))
+		m.Chat, m.ChatAlt = preferPhone(chat, r.alternative(chat, key, m.FromMe))
+		r.introduce(m.Chat, m.ChatAlt)
 		return nil
 	}
 	sender, _ := canonicalJID(key.Text("participant"))
-	alt, _ := canonicalJID(first(key.Text("participantAlt"), key.Text("participantPn")))
-	m.Sender, _ = preferPhone(sender, alt)
+	alt, _ := canonicalJID(cmp.Or(key.Text("participantAlt"), key.Text("participantPn")))
+	m.Sender, alt = preferPhone(sender, alt)
+	if areOnePerson(m.Sender, alt) {
+		r.introduce(m.Sender, alt)
+	}
 	return nil
 }
 
@@ -35,14 +41,14 @@ func (a account) address(m *gateway.Message, key wire.Object) error {
 // number of a LID, or the LID of a phone number. Its place depends on the
 // version: 2.3.0 to 2.3.4 have senderPn and previousRemoteJid, later ones
 // remoteJidAlt.
-func (a account) alternative(chat string, key wire.Object, fromMe bool) string {
+func (r *reading) alternative(chat string, key wire.Object, fromMe bool) string {
 	candidates := []string{key.Text("remoteJidAlt"), key.Text("previousRemoteJid")}
 	if !fromMe { // otherwise the sender is us
 		candidates = append(candidates, key.Text("senderPn"))
 	}
 	for _, candidate := range candidates {
 		jid, ok := canonicalJID(candidate)
-		if ok && jid != a.own && (isPhone(chat) && isLID(jid) || isLID(chat) && isPhone(jid)) {
+		if ok && jid != r.own && areOnePerson(chat, jid) {
 			return jid
 		}
 	}

@@ -6,8 +6,9 @@ package evolution
 
 import (
 	"encoding/json"
-	"iter"
+	"fmt"
 
+	"github.com/msgorch/msgorch/internal/fault"
 	"github.com/msgorch/msgorch/internal/gateway"
 	"github.com/msgorch/msgorch/internal/gateway/wire"
 )
@@ -16,151 +17,118 @@ import (
 type Decoder struct{}
 
 // Decode implements gateway.Decoder. An event whose content says nothing we
-// keep is not Handled: contacts without an address, an update without a
-// status. Edits and deletions are not decoded yet.
+// keep is not Handled: contacts without an address, an update without a status.
 func (Decoder) Decode(event string, body []byte) (gateway.Update, error) {
 	top, err := wire.Open(body)
 	if err != nil {
 		return gateway.Update{}, err
 	}
-	data := top.Get("data")
-	own, _ := canonicalJID(top.Text("sender")) // absent before the first connection
-	var u gateway.Update
-	switch event {
-	case "messages.upsert":
-		u.Messages, err = decodeMessages(data, account{own: own})
-	case "messages.set":
-		u.Messages, err = decodeHistory(data, account{own: own, history: true})
-	case "send.message":
-		u.Messages, err = decodeMessages(data, account{own: own, echo: true})
-	case "messages.update":
-		u.Statuses, err = decodeStatuses(data)
-	case "connection.update":
-		u.Connection, err = decodeConnection(data)
-	case "status.instance":
-		u.Connection, err = decodeInstanceStatus(data)
-	case "contacts.set", "contacts.upsert", "contacts.update":
-		u.Contacts, err = decodeContacts(data)
-	case "chats.set", "chats.upsert", "chats.update":
-		u.Chats, err = decodeChats(data)
-	default:
-		if !isIgnored(event) {
-			err = invalid("unknown_event", "No version of the gateway is known to send this event.")
-		}
-	}
-	if err != nil {
+	r := reading{echo: event == "send.message", history: event == "messages.set"}
+	r.own, _ = canonicalJID(top.Text("sender")) // absent before the first connection
+	if err := r.read(event, top.Get("data")); err != nil {
 		return gateway.Update{}, err
 	}
-	u.Handled = len(u.Messages)+len(u.Statuses)+len(u.Contacts)+len(u.Chats) > 0 || u.Connection != nil
-	return u, nil
+	u := &r.update
+	u.Handled = len(u.Messages)+len(u.Statuses)+len(u.Contacts)+len(u.Chats)+len(u.Edits)+len(u.Deletions) > 0 ||
+		len(u.Presence)+len(u.Groups)+len(u.Calls)+len(u.Labels)+len(u.LabelChanges) > 0 ||
+		u.Connection != nil || u.QR != nil
+	return *u, nil
 }
 
-// items yields data's objects: data itself, or the elements of the array it
-// is. The same event comes as one or the other. Elements that are no objects
-// come as nil.
-func items(data json.RawMessage) (iter.Seq[wire.Object], error) {
+// reading is what has been understood of one event so far.
+type reading struct {
+	own     string // JID of the instance's own number; empty if not said
+	echo    bool   // its messages were sent through the gateway's API
+	history bool   // its messages come from a history sync
+	update  gateway.Update
+	people  map[string]int // index in update.Contacts, by JID
+}
+
+// read reads the data of an event. This is every event that says anything.
+func (r *reading) read(event string, data json.RawMessage) error {
+	switch event {
+	case "messages.upsert", "send.message":
+		return each(data, r.message)
+	case "messages.set":
+		return r.readHistory(data)
+	case "messages.update":
+		return each(data, r.status)
+	case "messages.edited", "send.message.update":
+		return each(data, r.edited)
+	case "messages.delete":
+		return each(data, r.deleted)
+	case "connection.update":
+		return each(data, r.connection)
+	case "status.instance":
+		return each(data, r.instanceStatus)
+	case "qrcode.updated":
+		return each(data, r.qr)
+	case "contacts.set", "contacts.upsert", "contacts.update":
+		return each(data, r.contact)
+	case "chats.set", "chats.upsert", "chats.update":
+		return each(data, r.chat)
+	case "groups.upsert", "groups.update", "group.update":
+		return each(data, r.group)
+	case "group-participants.update":
+		return each(data, r.members)
+	case "presence.update":
+		return each(data, r.presence)
+	case "call":
+		return each(data, r.call)
+	case "labels.edit":
+		return each(data, r.label)
+	case "labels.association":
+		return each(data, r.labelChange)
+	}
+	if !isIgnored(event) {
+		return invalid("unknown_event", "No version of the gateway is known to send this event.")
+	}
+	return nil
+}
+
+// each reads data's objects: data itself, or the elements of the array it is. The
+// same event comes as one or the other. Elements that are no objects come as nil.
+// One that cannot be used holds back the whole event, for a person to look at.
+func each(data json.RawMessage, read func(wire.Object) error) error {
 	if single := wire.ObjectOf(data); single != nil {
-		return func(yield func(wire.Object) bool) { yield(single) }, nil
+		return read(single)
 	}
-	if len(data) == 0 || data[0] != '[' {
-		return nil, invalid("malformed_data", "The data is neither an object nor an array.")
+	if !wire.IsArray(data) {
+		return invalid("malformed_data", "The data is neither an object nor an array.")
 	}
-	return func(yield func(wire.Object) bool) {
-		for element := range wire.Elements(data) {
-			if !yield(wire.ObjectOf(element)) {
-				return
-			}
+	for element := range wire.Elements(data) {
+		if err := read(wire.ObjectOf(element)); err != nil {
+			return err
 		}
-	}, nil
+	}
+	return nil
 }
 
-// decodeMessages reads messages of which none may be lost: one that cannot be
-// used holds back the whole event, for a person to look at.
-func decodeMessages(data json.RawMessage, at account) ([]gateway.Message, error) {
-	records, err := items(data)
-	if err != nil {
-		return nil, err
-	}
-	var messages []gateway.Message
-	for record := range records {
-		m, ok, err := at.message(record)
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			messages = append(messages, m)
-		}
-	}
-	return messages, nil
-}
-
-// decodeHistory reads old messages. Among thousands a few may be unusable, and
-// they must not hold back the others; only when nothing is usable it fails.
-func decodeHistory(data json.RawMessage, at account) ([]gateway.Message, error) {
-	records, err := items(data)
-	if err != nil {
-		return nil, err
-	}
-	var messages []gateway.Message
+// readHistory reads old messages. Among thousands a few may be unusable, and they
+// must not hold back the others: they are named. Only when nothing is usable it
+// fails.
+func (r *reading) readHistory(data json.RawMessage) error {
 	var unusable error
-	for record := range records {
-		m, ok, err := at.message(record)
+	n, refused := 0, 0
+	err := each(data, func(record wire.Object) error {
+		err := r.message(record)
 		if err != nil {
+			if refused++; refused <= maxUnusable {
+				r.update.Unusable = append(r.update.Unusable, fmt.Sprintf("data[%d]: %s", n, fault.Of(err).Detail))
+			}
 			unusable = err
 		}
-		if ok {
-			messages = append(messages, m)
-		}
+		n++
+		return nil
+	})
+	if err == nil && len(r.update.Messages) == 0 {
+		err = unusable
 	}
-	if len(messages) == 0 {
-		return nil, unusable
+	if refused > maxUnusable {
+		r.update.Unusable = append(r.update.Unusable, fmt.Sprintf("And %d more.", refused-maxUnusable))
 	}
-	return messages, nil
+	return err
 }
 
-func decodeContacts(data json.RawMessage) ([]gateway.Contact, error) {
-	records, err := items(data)
-	if err != nil {
-		return nil, err
-	}
-	var contacts []gateway.Contact
-	for record := range records {
-		if jid, ok := addressOf(record); ok {
-			contacts = append(contacts, gateway.Contact{JID: jid, Name: nameOf(record, "pushName", jid)})
-		}
-	}
-	return contacts, nil
-}
-
-func decodeChats(data json.RawMessage) ([]gateway.Chat, error) {
-	records, err := items(data)
-	if err != nil {
-		return nil, err
-	}
-	var chats []gateway.Chat
-	for record := range records {
-		if jid, ok := addressOf(record); ok {
-			chats = append(chats, gateway.Chat{JID: jid, Name: nameOf(record, "name", jid)})
-		}
-	}
-	return chats, nil
-}
-
-// addressOf returns whom a contact or chat record is about. Version 1 calls it
-// id; later ones put the id of a database row there, which is no address.
-func addressOf(record wire.Object) (string, bool) {
-	if jid, ok := canonicalJID(record.Text("remoteJid")); ok {
-		return jid, true
-	}
-	return canonicalJID(record.Text("id"))
-}
-
-// nameOf returns a name that somebody chose. Where there is none the gateway
-// puts the number itself, which as a name would hide a real one.
-func nameOf(record wire.Object, member, jid string) string {
-	name := wire.Sanitize(record.Text(member), wire.MaxNameRunes)
-	if name == user(jid) {
-		return ""
-	}
-	return name
-}
+// maxUnusable bounds how many reasons one event can give.
+const maxUnusable = 100

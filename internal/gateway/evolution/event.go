@@ -39,13 +39,11 @@ func underscore(r rune) rune {
 }
 
 // isIgnored reports whether an event is one the gateway is known to send and
-// says nothing that a message, chat or connection depends on.
+// says nothing that anything of ours depends on.
 func isIgnored(event string) bool {
 	switch event {
-	case "application.startup", "call", "chats.delete", "creds.update", "error",
-		"group-participants.update", "group.update", "logout.instance",
-		"messages.delete", "messages.edited", "messaging-history.set", "presence.update",
-		"qrcode.updated", "remove.instance", "send.message.update":
+	case "application.startup", "chats.delete", "creds.update", "error",
+		"logout.instance", "messaging-history.set", "remove.instance":
 		return true
 	}
 	family, _, dotted := strings.Cut(event, ".")

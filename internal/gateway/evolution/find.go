@@ -129,7 +129,7 @@ func matchSent(record wire.Object, m gateway.Sought, since time.Time) (sent, boo
 	if err != nil || !wire.IsTrue(key.Get("fromMe")) || at.Before(since) {
 		return sent{}, false
 	}
-	if wire.Sanitize(contentOf(record.Get("message")).text, wire.MaxTextRunes) != wire.Sanitize(m.Text, wire.MaxTextRunes) {
+	if !maySay(contentOf(record.Get("message")), m) {
 		return sent{}, false
 	}
 	jid, ok := canonicalJID(key.Text("remoteJid"))
@@ -142,29 +142,31 @@ func matchSent(record wire.Object, m gateway.Sought, since time.Time) (sent, boo
 	return sent{id: id, at: at}, maybeSame(jid, m.To)
 }
 
+// maySay reports whether a content may be what a message was to say.
+func maySay(c content, m gateway.Sought) bool {
+	said, sought := wire.Sanitize(c.text, wire.MaxTextRunes), wire.Sanitize(m.Text, wire.MaxTextRunes)
+	switch m.Type {
+	case gateway.TypeAudio, gateway.TypeVoice: // some versions make every sound a spoken one
+		return said == sought && (c.kind == gateway.TypeAudio || c.kind == gateway.TypeVoice)
+	case gateway.TypeInteractive:
+		if c.kind == gateway.TypeText { // all that the Cloud channel keeps of buttons, which it appends
+			return strings.HasPrefix(said, sought)
+		}
+	}
+	return said == sought && (m.Type == "" || m.Type == c.kind)
+}
+
 // maybeSame reports whether two JIDs may be one chat: when they are equal, when
 // one is a LID, which tells nothing, or when they are two ways to write one
 // mobile number.
 func maybeSame(a, b string) bool {
-	if a == b {
+	switch {
+	case a == b:
 		return true
-	}
-	if strings.HasSuffix(a, serverGroup) || strings.HasSuffix(b, serverGroup) {
+	case isGroup(a), isGroup(b):
 		return false
 	}
-	return isLID(a) || isLID(b) || withoutMobilePrefix(user(a)) == withoutMobilePrefix(user(b))
-}
-
-// withoutMobilePrefix drops the digit that Mexico (521…), Argentina (549…) and
-// Brazil (55 DD 9…) put before mobile numbers, and WhatsApp only sometimes.
-func withoutMobilePrefix(digits string) string {
-	switch {
-	case len(digits) == 13 && (strings.HasPrefix(digits, "521") || strings.HasPrefix(digits, "549")):
-		return digits[:2] + digits[3:]
-	case len(digits) == 13 && strings.HasPrefix(digits, "55") && digits[4] == '9':
-		return digits[:4] + digits[5:]
-	}
-	return digits
+	return isLID(a) || isLID(b) || gateway.SameNumber(a, b)
 }
 
 var _ interface {

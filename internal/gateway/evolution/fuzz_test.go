@@ -1,7 +1,11 @@
 package evolution_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"io"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -107,6 +111,26 @@ func mustBeStorable(t *testing.T, u gateway.Update) {
 			mustBeJSONB(t, m.Content)
 		}
 	}
+	for _, m := range u.Messages {
+		if f := m.Media; f != nil {
+			for _, text := range []string{f.Kind, f.MIMEType, f.FileName, f.SHA256, f.URL, f.GatewayID} {
+				mustBeText(t, "media", text)
+			}
+		}
+	}
+	for _, e := range u.Edits {
+		mustBeText(t, "edit", e.MessageID)
+		mustBeText(t, "edit", e.Text)
+		if e.MessageID == "" || utf8.RuneCountInString(e.Text) > 65_536 {
+			t.Fatalf("not an edit: %+v", e)
+		}
+	}
+	for _, d := range u.Deletions {
+		if mustBeText(t, "deletion", d.MessageID); d.MessageID == "" {
+			t.Fatal("a deletion of nothing")
+		}
+	}
+	mustBeBounded(t, u)
 	for _, s := range u.Statuses {
 		mustBeText(t, "status", s.MessageID)
 		mustBeText(t, "status", string(s.Status))
@@ -114,12 +138,94 @@ func mustBeStorable(t *testing.T, u gateway.Update) {
 	for _, c := range u.Contacts {
 		mustBeText(t, "contact", c.JID)
 		mustBeText(t, "contact", c.Name)
+		mustBeText(t, "contact", strings.Join(c.Aliases, " "))
+		if c.JID == "" || len(c.Aliases) > 16 || slices.Contains(c.Aliases, c.JID) {
+			t.Fatalf("not a contact: %+v", c)
+		}
 	}
 	for _, c := range u.Chats {
 		mustBeText(t, "chat", c.JID)
 		mustBeText(t, "chat", c.Name)
 	}
 }
+
+// mustBeBounded checks what is not about messages.
+func mustBeBounded(t *testing.T, u gateway.Update) {
+	t.Helper()
+	for _, g := range u.Groups {
+		mustBeText(t, "group", g.JID+g.Name+g.Description+g.Owner+g.Action)
+		for _, p := range g.Participants {
+			if mustBeText(t, "participant", p.JID); p.JID == "" {
+				t.Fatalf("nobody is in %+v", g)
+			}
+		}
+	}
+	for _, p := range u.Presence {
+		mustBeText(t, "presence", p.Chat+p.JID+p.State)
+	}
+	for _, c := range u.Calls {
+		mustBeText(t, "call", c.ID+c.From+c.Status)
+	}
+	for _, l := range u.Labels {
+		mustBeText(t, "label", l.ID+l.Name)
+	}
+	for _, l := range u.LabelChanges {
+		mustBeText(t, "label", l.LabelID+l.Chat+l.MessageID)
+	}
+	if len(u.Presence) > 1000 || len(u.Unusable) > 101 {
+		t.Fatal("an event tells too much")
+	}
+}
+
+// No vCard may panic, and what is kept of one is storable.
+func FuzzCard(f *testing.F) {
+	for _, seed := range []string{
+		"BEGIN:VCARD\nFN:Ana\nitem1.TEL;waid=521:+52 1\nEND:VCARD", "FN:\\n\\,\n \tx\r\nTEL", "PHOTO:x\n y\n", ":;=.", "\x00\xff", " \n \n",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, vcard string) {
+		quoted, err := json.Marshal(vcard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustBeStorable(t, decode(t, "messages.upsert", `{"key":{"remoteJid":"1@lid","fromMe":false,"id":"A"},"message":{"contactMessage":{"vcard":`+string(quoted)+`}}}`))
+	})
+}
+
+// Whatever stands in an answer: a file is opened or there is a classified reason,
+// and what is read of it came from the answer.
+func FuzzOpenMedia(f *testing.F) {
+	for _, seed := range []string{
+		`{"mediaType":"x","size":{"fileLength":3},"mimetype":"a/b","base64":"AAAA","buffer":null}`, `{"base64":""}`, `{"base64":"AA`, `null`, ``,
+		`{"x":{"base64":"AAAA"},"base64":null}`, `{"a":"base64","base64":"AA\/="}`, `["base64","AAAA"]`, `{"base64":"%%%%"}`, `{"b\"":1,"base64" : "AAAA"}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		answer := func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: http.StatusCreated, Body: io.NopCloser(bytes.NewReader(body))}, nil
+		}
+		s := evolution.NewSender(&http.Client{Transport: answering(answer)})
+		file, contentType, _, err := s.OpenMedia(t.Context(), account("http://gateway.invalid"), "A")
+		if err != nil {
+			if code(err) == "internal" {
+				t.Fatalf("unclassified: %v", err)
+			}
+			return
+		}
+		defer file.Close()
+		mustBeText(t, "type", contentType)
+		if content, _ := io.ReadAll(file); len(content) > len(body) {
+			t.Fatalf("%d bytes out of %d", len(content), len(body))
+		}
+	})
+}
+
+// answering is a transport that never leaves the test.
+type answering func(*http.Request) (*http.Response, error)
+
+func (a answering) RoundTrip(r *http.Request) (*http.Response, error) { return a(r) }
 
 func mustBeText(t *testing.T, what, s string) {
 	t.Helper()

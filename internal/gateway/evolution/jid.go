@@ -81,6 +81,7 @@ func isUser(s string) bool {
 
 func isPhone(jid string) bool { return strings.HasSuffix(jid, serverPhone) }
 func isLID(jid string) bool   { return strings.HasSuffix(jid, serverLID) }
+func isGroup(jid string) bool { return strings.HasSuffix(jid, serverGroup) }
 
 // user returns the part before the "@".
 func user(jid string) string {

@@ -5,44 +5,49 @@ import (
 	"github.com/msgorch/msgorch/internal/gateway/wire"
 )
 
-// account is what the messages of one event have in common.
-type account struct {
-	own     string // JID of the instance's own number; empty if not said
-	echo    bool   // they were sent through the gateway's API
-	history bool   // they come from a history sync
-}
-
-// message reads one message. ok is false for what WhatsApp transports as a
-// message and is none, such as an edit or a timer setting.
-func (a account) message(record wire.Object) (m gateway.Message, ok bool, err error) {
+// message reads one message, or the edit or deletion that WhatsApp transports as
+// one. Other business of WhatsApp's own, such as a timer setting, says nothing.
+func (r *reading) message(record wire.Object) error {
 	if record == nil {
-		return m, false, invalid("malformed_data", "A message is not an object.")
+		return invalid("malformed_data", "A message is not an object.")
 	}
-	key := wire.ObjectOf(record.Get("key"))
+	key := record.Object("key")
 	if key == nil {
-		return m, false, invalid("missing_key", "A message has no key.")
+		return invalid("missing_key", "A message has no key.")
 	}
 	c := contentOf(record.Get("message"))
-	if c.isProtocol {
-		return m, false, nil
+	at := timeOf(record.Get("messageTimestamp"))
+	if c.protocol != nil {
+		if r.history { // what it changed is told as it is now
+			return nil
+		}
+		return r.protocol(c.protocol, at)
 	}
-	m = gateway.Message{
-		Echo: a.echo, History: a.history,
-		Type: c.kind, Text: wire.Sanitize(c.text, wire.MaxTextRunes), QuotedID: first(c.target, quotedBy(record)),
-		At: timeOf(record.Get("messageTimestamp")),
+	c.note(record)
+	m := gateway.Message{
+		Echo: r.echo, History: r.history,
+		Type: c.kind, Text: wire.Sanitize(c.text, wire.MaxTextRunes), QuotedID: c.target, At: at,
 	}
+	var err error
 	if m.ID, err = wire.MessageID(key.Get("id")); err != nil {
-		return gateway.Message{}, false, err
+		return err
 	}
-	if err := a.address(&m, key); err != nil {
-		return gateway.Message{}, false, err
+	if m.Content, err = c.stored(); err != nil {
+		return err
 	}
-	if m.Content, err = c.storable(); err != nil {
-		return gateway.Message{}, false, err
+	m.Media = c.file(m.ID)
+	if err := r.address(&m, key); err != nil {
+		return err
 	}
 	if m.FromMe {
 		m.Status, _ = statusOf(record.Text("status"))
 	}
 	m.PushName = pushName(m, record)
-	return m, true, nil
+	r.update.Messages = append(r.update.Messages, m)
+	if c.edited && !r.history {
+		// It has the id that it had before, so that it may be known already, and
+		// under its former text.
+		r.edit(m.ID, c, at)
+	}
+	return nil
 }

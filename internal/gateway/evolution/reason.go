@@ -34,7 +34,9 @@ func scopeOf(code string) (scope gateway.Scope, slow bool) {
 func explain(code string) string {
 	switch code {
 	case "content_unsupported":
-		return "This kind of content cannot be sent through Evolution API yet."
+		return "This kind of content cannot be sent through Evolution API."
+	case "invalid_content":
+		return "The message's content is incomplete or contradicts itself."
 	case "invalid_recipient":
 		return "The recipient is not a phone number, group or LID."
 	case "invalid_base_url":
@@ -69,6 +71,10 @@ func explain(code string) string {
 		return "The gateway failed to store the message, perhaps after sending it."
 	case "graph_unreachable":
 		return "The gateway got no usable answer from the Cloud API."
+	case "media_gone":
+		return "The gateway has no file of this message."
+	case "no_media":
+		return "The gateway answered without a file."
 	case "no_message_id":
 		return "The gateway answered without naming the message."
 	}

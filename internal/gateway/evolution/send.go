@@ -6,13 +6,13 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/msgorch/msgorch/internal/gateway"
 	"github.com/msgorch/msgorch/internal/gateway/wire"
 )
 
-// Sender sends through Evolution API, and finds what was sent.
+// Sender sends through Evolution API, finds what was sent, and fetches the files
+// that people send. It may be used concurrently.
 type Sender struct {
 	client *http.Client
 }
@@ -30,21 +30,14 @@ func NewSender(client *http.Client) *Sender {
 
 // Send implements gateway.Sender.
 func (s *Sender) Send(ctx context.Context, to gateway.Account, m gateway.Outgoing) gateway.Answer {
-	p := wire.PrivacyOf(to.Credential, m.Text)
-	if m.Type != gateway.TypeText {
-		return answer(p, verdict{gateway.Permanent, "content_unsupported"}, 0, "")
+	p := wire.PrivacyOf(to.Credential, privateTexts(m)...)
+	c, refused := compose(m)
+	if refused != nil {
+		return refused.answer(p)
 	}
-	number, ok := recipient(m.To)
-	if !ok {
-		return answer(p, verdict{gateway.Permanent, "invalid_recipient"}, 0, "")
-	}
-	request, failure := newRequest(ctx, to, number, m)
-	if failure != nil {
-		return answer(p, *failure, 0, "")
-	}
-	came, lost := wire.Exchange(s.client, request)
-	if lost != nil {
-		return answer(p, verdict{lost.Outcome, lost.Code}, lost.Status, lost.Cause)
+	came, failed := s.exchange(ctx, to, c.path, c.body)
+	if failed != nil {
+		return failed.answer(p)
 	}
 	r := readReply(came.Status, came.Body)
 	if r.messageID != "" {
@@ -58,14 +51,37 @@ func (s *Sender) Send(ctx context.Context, to gateway.Account, m gateway.Outgoin
 	return a
 }
 
-// newRequest builds the request, or says why the account makes that impossible.
-func newRequest(ctx context.Context, to gateway.Account, number string, m gateway.Outgoing) (*http.Request, *verdict) {
-	if !wire.IsHeaderSafe(to.Credential) {
-		return nil, &verdict{gateway.Pause, "bad_credentials"}
+// failure is why a call has got no answer.
+type failure struct {
+	verdict
+	status int    // of the answer, if at least that came
+	said   string // what it failed of
+}
+
+func (f failure) answer(p wire.Privacy) gateway.Answer { return answer(p, f.verdict, f.status, f.said) }
+
+// exchange makes a call, or says why it has got no answer: because the account
+// makes it impossible, or because of what happened on the way.
+func (s *Sender) exchange(ctx context.Context, to gateway.Account, path string, body any) (*wire.Reply, *failure) {
+	request, failed := newRequest(ctx, to, path, body)
+	if failed != nil {
+		return nil, failed
 	}
-	request, err := post(ctx, to, "/message/sendText/", newSendText(number, m))
+	came, lost := wire.Exchange(s.client, request)
+	if lost != nil {
+		return nil, &failure{verdict{lost.Outcome, lost.Code}, lost.Status, lost.Cause}
+	}
+	return came, nil
+}
+
+// newRequest builds a call, or says why the account makes that impossible.
+func newRequest(ctx context.Context, to gateway.Account, path string, body any) (*http.Request, *failure) {
+	if !wire.IsHeaderSafe(to.Credential) {
+		return nil, &failure{verdict: verdict{gateway.Pause, "bad_credentials"}}
+	}
+	request, err := post(ctx, to, path, body)
 	if err != nil {
-		return nil, &verdict{gateway.Pause, "invalid_base_url"}
+		return nil, &failure{verdict: verdict{gateway.Pause, "invalid_base_url"}}
 	}
 	return request, nil
 }
@@ -85,28 +101,6 @@ func post(ctx context.Context, to gateway.Account, path string, body any) (*http
 	return request, nil
 }
 
-// sendText is the body of POST /message/sendText.
-type sendText struct {
-	Number string  `json:"number"`
-	Text   string  `json:"text"`
-	Quoted *quoted `json:"quoted,omitempty"`
-}
-
-type quoted struct {
-	Key struct {
-		ID string `json:"id"`
-	} `json:"key"`
-}
-
-func newSendText(number string, m gateway.Outgoing) sendText {
-	body := sendText{Number: number, Text: m.Text}
-	if m.QuotedID != "" {
-		body.Quoted = new(quoted)
-		body.Quoted.Key.ID = m.QuotedID
-	}
-	return body
-}
-
 // recipient returns what the gateway wants as number: a phone's digits, or the
 // JID of a group or LID.
 func recipient(jid string) (string, bool) {
@@ -117,5 +111,43 @@ func recipient(jid string) (string, bool) {
 	case isPhone(jid):
 		return user(jid), wire.IsDigits(user(jid))
 	}
-	return jid, isLID(jid) || strings.HasSuffix(jid, serverGroup)
+	return jid, isLID(jid) || isGroup(jid)
+}
+
+// privateTexts returns what people wrote in a message, which no reason may repeat.
+func privateTexts(m gateway.Outgoing) []string {
+	texts := []string{m.Text}
+	c := m.Content
+	if c == nil {
+		return texts
+	}
+	if f := c.Media; f != nil {
+		const enough = 64 // bytes by which a file is recognised
+		texts = append(texts, f.URL, f.Base64[:min(len(f.Base64), enough)], f.Caption, f.FileName)
+	}
+	if l := c.Location; l != nil {
+		texts = append(texts, l.Name, l.Address)
+	}
+	for _, card := range c.Contacts {
+		texts = append(append(append(texts, card.Name), card.Phones...), card.Emails...)
+	}
+	if r := c.Reaction; r != nil {
+		texts = append(texts, r.Emoji)
+	}
+	if p := c.Poll; p != nil {
+		texts = append(append(texts, p.Name), p.Options...)
+	}
+	if i := c.Interactive; i != nil {
+		texts = append(texts, i.Body, i.Footer, i.Header, i.Button)
+		for _, b := range i.Buttons {
+			texts = append(texts, b.Title)
+		}
+		for _, s := range i.Sections {
+			texts = append(texts, s.Title)
+			for _, r := range s.Rows {
+				texts = append(texts, r.Title, r.Description)
+			}
+		}
+	}
+	return texts
 }

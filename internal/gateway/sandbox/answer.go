@@ -64,7 +64,12 @@ func wrong(field, format string, args ...any) error {
 // readStrict decodes a request body that must be exactly one JSON object of
 // known fields.
 func readStrict(w http.ResponseWriter, r *http.Request, v any) error {
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))
+	return readStrictUpTo(maxBodyBytes, w, r, v)
+}
+
+// readStrictUpTo is readStrict for bodies that may be larger.
+func readStrictUpTo(most int64, w http.ResponseWriter, r *http.Request, v any) error {
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 	if err != nil {
 		return wrong("body", "cannot be read: %v", err)
 	}

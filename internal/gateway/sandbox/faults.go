@@ -26,6 +26,8 @@ type Faults struct {
 	WebhookReorder     float64 `json:"webhook_reorder"`   // hold it back for webhook_reorder_ms while later ones pass
 	WebhookReorderMS   []int   `json:"webhook_reorder_ms"`
 	WebhookDrop        float64 `json:"webhook_drop"`         // never post it
+	WebhookBatch       float64 `json:"webhook_batch"`        // the Cloud API's: have it wait, up to 200 ms, for another one to share a body with
+	GraphErrors        []int   `json:"graph_errors"`         // the Cloud API's: what error_500 is there, each as often; 0: a page in HTML, as reset_delivers says; none: 131000
 	StatusBeforeAnswer float64 `json:"status_before_answer"` // share of sends whose send.message comes before the answer
 
 	AckDelayMS  []int `json:"ack_delay_ms"`  // from the send to DELIVERY_ACK
@@ -47,6 +49,7 @@ func DefaultFaults() Faults {
 		SlowMS:                []int{50, 500},
 		WebhookReorderMS:      []int{100, 1000},
 		StatusBeforeAnswer:    0.5,
+		GraphErrors:           []int{},
 		AckDelayMS:            []int{40, 60},
 		ReadDelayMS:           []int{130, 170},
 		ClosedInstances:       []string{},
@@ -96,6 +99,9 @@ func (f *Faults) validate() error {
 	if f.RetryAfterSeconds < 0 || f.RetryAfterSeconds > maxSeconds {
 		return wrong("retry_after_seconds", "must be from 0 to %d", maxSeconds)
 	}
+	if err := validateGraphErrors(f.GraphErrors); err != nil {
+		return err
+	}
 	if f.HangSeconds < 0 || f.HangSeconds > maxSeconds {
 		return wrong("hang_seconds", "must be from 0 to %d", maxSeconds)
 	}
@@ -124,6 +130,7 @@ func (f *Faults) shares() []share {
 		{"webhook_duplicate", f.WebhookDuplicate},
 		{"webhook_reorder", f.WebhookReorder},
 		{"webhook_drop", f.WebhookDrop},
+		{"webhook_batch", f.WebhookBatch},
 		{"status_before_answer", f.StatusBeforeAnswer},
 	}
 }

@@ -46,7 +46,7 @@ type record struct {
 	Key         *messageKey   `json:"key"`
 	PushName    string        `json:"pushName"`
 	Type        string        `json:"messageType"`
-	Message     content       `json:"message"`
+	Message     any           `json:"message"`
 	Timestamp   int64         `json:"messageTimestamp"`
 	InstanceID  string        `json:"instanceId"`
 	Source      string        `json:"source"`

@@ -13,17 +13,22 @@ import (
 
 // Sent is one request to send as the log tells it.
 type Sent struct {
-	Seq        int64      `json:"seq"` // its place in the order of arrival, from 1
-	Instance   string     `json:"instance"`
-	Number     string     `json:"number"` // as the caller wrote it
-	To         string     `json:"to"`     // its JID
-	Text       string     `json:"text"`
-	QuotedID   *string    `json:"quoted_id"` // of the message replied to
-	ID         *string    `json:"id"`        // key.id, whether or not the caller got to see it; null exactly if not delivered
-	Outcome    Outcome    `json:"outcome"`
-	Delivered  bool       `json:"delivered"` // it went out on the fake WhatsApp
-	ReceivedAt time.Time  `json:"received_at"`
-	AnsweredAt *time.Time `json:"answered_at"` // null: not answered, or not yet
+	Seq        int64           `json:"seq"` // its place in the order of arrival, from 1
+	Instance   string          `json:"instance"`
+	Number     string          `json:"number"`         // as the caller wrote it
+	To         string          `json:"to"`             // its JID
+	Text       string          `json:"text"`           // or caption, question, emoji
+	Type       string          `json:"type,omitempty"` // as Evolution's messageType; empty for a text
+	QuotedID   *string         `json:"quoted_id"`      // of the message replied to
+	ID         *string         `json:"id"`             // key.id, whether or not the caller got to see it; null exactly if not delivered
+	Outcome    Outcome         `json:"outcome"`
+	Delivered  bool            `json:"delivered"` // it went out on the fake WhatsApp
+	ReceivedAt time.Time       `json:"received_at"`
+	AnsweredAt *time.Time      `json:"answered_at"`       // null: not answered, or not yet
+	Message    json.RawMessage `json:"message,omitempty"` // the message itself as webhooks have it; null for a text
+	Call       string          `json:"call,omitempty"`    // what was called, such as sendMedia; empty for a text
+	Request    json.RawMessage `json:"request,omitempty"` // the body of the call; null for a text, and for what is too large
+	Cloud      *CloudSent      `json:"cloud,omitempty"`   // nil unless it came through the Cloud API; not to be changed
 }
 
 func (e *sent) view() Sent {
@@ -33,11 +38,16 @@ func (e *sent) view() Sent {
 		Number:     e.number,
 		To:         e.jid,
 		Text:       e.text,
+		Type:       e.kind,
+		Message:    e.says,
+		Call:       e.call,
+		Request:    e.request,
 		QuotedID:   orNull(e.quoted),
 		ID:         orNull(e.id),
 		Outcome:    e.outcome,
 		Delivered:  e.delivered,
 		ReceivedAt: time.Unix(0, e.arrived).UTC(),
+		Cloud:      e.cloud,
 	}
 	if at := e.answered.Load(); at != 0 {
 		v.AnsweredAt = new(time.Unix(0, at).UTC())
@@ -54,20 +64,23 @@ func orNull(s string) *string {
 
 // Received is one message to us as the log tells it.
 type Received struct {
-	Seq        int64     `json:"seq"` // its place in the order of arrival, from 1
-	Instance   string    `json:"instance"`
-	From       string    `json:"from"` // a JID
-	ID         string    `json:"id"`
-	Text       string    `json:"text"`
-	PushName   string    `json:"push_name"`
-	Timestamp  int64     `json:"timestamp"` // Unix seconds
-	ReceivedAt time.Time `json:"received_at"`
+	Seq        int64           `json:"seq"` // its place in the order of arrival, from 1
+	Instance   string          `json:"instance"`
+	From       string          `json:"from"` // a JID
+	ID         string          `json:"id"`
+	Text       string          `json:"text"`
+	PushName   string          `json:"push_name"`
+	Timestamp  int64           `json:"timestamp"` // Unix seconds
+	ReceivedAt time.Time       `json:"received_at"`
+	Type       string          `json:"type,omitempty"`    // as Evolution's messageType; empty for a text
+	Message    json.RawMessage `json:"message,omitempty"` // the message itself as webhooks have it; null for a text
+	Read       bool            `json:"read,omitempty"`    // we have said that we read it
 }
 
 func (m *message) view() Received {
 	return Received{
 		m.seq, m.instance.name, m.jid, m.id, m.text, m.pushName, m.written,
-		time.Unix(0, m.arrived).UTC(),
+		time.Unix(0, m.arrived).UTC(), m.kind, m.says, m.read.Load(),
 	}
 }
 

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"encoding/json"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -15,12 +16,15 @@ type message struct {
 	id       string // the gateway's id; empty for what never went out
 	jid      string // whom it is to, or from
 	text     string
-	quoted   string // id of the message replied to; empty if none
+	kind     string          // messageType; empty for a text
+	says     json.RawMessage // the message member; nil for a text
+	quoted   string          // id of the message replied to; empty if none
 	pushName string
 	fromMe   bool
 	written  int64        // messageTimestamp, in Unix seconds
 	arrived  int64        // Unix nanoseconds
 	progress atomic.Int64 // how many of progressNames it has reached
+	read     atomic.Bool  // we have said that we read it
 }
 
 // stamp gives m its place in a logbook.
@@ -34,10 +38,13 @@ func (m *message) stamp(seq int64, now time.Time) {
 // sent is one request to send, whatever became of it.
 type sent struct {
 	message
-	number    string // as the caller wrote it
+	number    string          // as the caller wrote it
+	call      string          // what was called, such as sendMedia; empty for a text
+	request   json.RawMessage // the body of the call; nil for a text, and for what is too large
 	outcome   Outcome
 	delivered bool         // the message went out on the fake WhatsApp
 	answered  atomic.Int64 // Unix nanoseconds; 0 while, or if never, answered
+	cloud     *CloudSent   // nil unless it came through the Cloud API; never changes
 }
 
 // logbook remembers the last max entries in the order they were added. Entries

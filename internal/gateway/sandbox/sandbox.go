@@ -1,7 +1,8 @@
 // Package sandbox is a fake Evolution API server: a WhatsApp made of memory,
 // for demos, tests, benchmarks and fault drills. It takes sends, answers them
 // as Evolution does, reports their way to the reader by webhook, lets people
-// write to us, and goes wrong on request.
+// write to us, and goes wrong on request. Below /graph it is also Meta's Cloud
+// API, with the same faults and in the same log.
 //
 // Its log is exact: every send it was asked for is in it once, in the order of
 // arrival, with whether the message really went out.
@@ -61,6 +62,8 @@ type Server struct {
 	instances instances
 	sent      logbook[*sent]
 	received  logbook[*message]
+	files     shelf
+	cloud     cloudState
 
 	fallback atomic.Pointer[hook] // where webhooks of an instance without its own go; nil: nowhere
 	client   *http.Client
@@ -78,6 +81,7 @@ func New(o Options) *Server {
 	s := &Server{opts: o, dice: newDice(o.Seed), client: o.Client}
 	s.ids.prefix = rand.Uint32()
 	s.sent.max, s.received.max = o.MaxLog, o.MaxLog
+	s.cloud.marks.max = o.MaxLog
 	s.faults.Store(new(DefaultFaults()))
 	s.SetWebhook(o.WebhookURL, o.WebhookToken)
 	if s.client == nil {
@@ -87,6 +91,7 @@ func New(o Options) *Server {
 	s.closing, s.close = ctx.Done(), cancel
 	s.queue = newQueue(ctx, o.WebhookWorkers, o.MaxLog, s.deliver)
 	s.mux = s.routes()
+	s.addDemoNumber()
 	return s
 }
 
@@ -111,7 +116,9 @@ func (s *Server) routes() *http.ServeMux {
 
 	// What Evolution API speaks.
 	mux.HandleFunc("POST /message/sendText/{instance}", s.sendText)
-	mux.HandleFunc("POST /message/{kind}/{instance}", s.guarded(s.sendOther))
+	mux.HandleFunc("POST /message/{kind}/{instance}", s.sendKind)
+	mux.HandleFunc("POST /chat/getBase64FromMediaMessage/{instance}", s.guarded(s.giveFile))
+	mux.HandleFunc("POST /chat/markMessageAsRead/{instance}", s.guarded(s.markRead))
 	mux.HandleFunc("POST /chat/findMessages/{instance}", s.guarded(s.findMessages))
 	mux.HandleFunc("GET /instance/connectionState/{instance}", s.guarded(s.connectionState))
 	mux.HandleFunc("GET /instance/fetchInstances", s.fetchInstances)
@@ -134,6 +141,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("PUT /sandbox/limits", s.putLimit)
 	mux.HandleFunc("GET /sandbox/webhooks", s.showWebhooks)
 	mux.HandleFunc("GET /livez", live)
+	s.graphRoutes(mux)
 	return mux
 }
 

@@ -15,16 +15,28 @@ import (
 // webhook, should the receiver be slow or away.
 const beforeAnswerWait = 500 * time.Millisecond
 
-// sendText takes one message. What will become of it is decided and written
-// down before anything can go wrong, so that no fault makes the log inexact.
+// sendText takes one text.
 func (s *Server) sendText(w http.ResponseWriter, r *http.Request) {
-	f, in := s.faults.Load(), s.instances.get(r.PathValue("instance"))
-	e := &sent{message: message{instance: in, fromMe: true, pushName: ownName}}
-	problem := e.read(w, r)
+	e := s.newSent(r)
+	s.take(w, r, e, nil, e.readText(w, r))
+}
+
+// newSent returns the entry of a request that is still to be read.
+func (s *Server) newSent(r *http.Request) *sent {
+	in := s.instances.get(r.PathValue("instance"))
+	return &sent{message: message{instance: in, fromMe: true, pushName: ownName}}
+}
+
+// take takes one message, with the file that it holds, if any, and with what is
+// wrong with it. What will become of it is decided and written down before
+// anything can go wrong, so that no fault makes the log inexact.
+func (s *Server) take(w http.ResponseWriter, r *http.Request, e *sent, held *attachment, problem any) {
+	f := s.faults.Load()
 	v := s.decide(f, r, e, problem)
 	e.outcome, e.delivered = v.outcome, v.delivered
 	if e.delivered {
 		e.id = s.ids.next()
+		s.files.put(e.instance, e.id, held)
 	}
 	s.sent.add(e)
 
@@ -111,9 +123,9 @@ func cut(w http.ResponseWriter) {
 	_ = conn.Close()
 }
 
-// read takes the message from the request and returns what Evolution finds
-// wrong with it; nil if nothing.
-func (e *sent) read(w http.ResponseWriter, r *http.Request) (problem any) {
+// readText takes a text from the request and returns what Evolution finds wrong
+// with it; nil if nothing.
+func (e *sent) readText(w http.ResponseWriter, r *http.Request) (problem any) {
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))
 	if err != nil {
 		return []string{"request body cannot be read"}
@@ -146,9 +158,4 @@ func (e *sent) read(w http.ResponseWriter, r *http.Request) (problem any) {
 		return []string{"Text is required"}
 	}
 	return nil
-}
-
-// sendOther answers the kinds of message that the sandbox does not know.
-func (s *Server) sendOther(w http.ResponseWriter, _ *http.Request, _ *instance) {
-	writeRefusal(w, http.StatusBadRequest, []string{"Method not available"})
 }

@@ -124,10 +124,10 @@ func TestARequestThatEvolutionsSchemaRefuses(t *testing.T) {
 	}
 }
 
-func TestOnlyTextCanBeSent(t *testing.T) {
+func TestWhatTheSandboxDoesNotKnowCannotBeSent(t *testing.T) {
 	t.Parallel()
 	g := newGateway(t, sandbox.Options{})
-	got := g.call(t, http.MethodPost, "/message/sendMedia/sales", `{}`)
+	got := g.call(t, http.MethodPost, "/message/sendTemplate/sales", `{}`)
 	if got.status != http.StatusBadRequest || !strings.Contains(string(got.body), "Method not available") {
 		t.Errorf("got %d %s, want 400 Method not available", got.status, got.body)
 	}

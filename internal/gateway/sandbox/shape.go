@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"encoding/json"
 	"strings"
 )
@@ -10,6 +11,8 @@ const (
 	eventSend       = "send.message"
 	eventUpsert     = "messages.upsert"
 	eventUpdate     = "messages.update"
+	eventEdited     = "messages.edited"
+	eventDelete     = "messages.delete"
 	eventConnection = "connection.update"
 )
 
@@ -72,7 +75,7 @@ type messageData struct {
 	Key         *messageKey  `json:"key,omitempty"`
 	PushName    string       `json:"pushName"`
 	Status      string       `json:"status"`
-	Message     content      `json:"message"`
+	Message     any          `json:"message"` // content, or raw JSON
 	ContextInfo *contextInfo `json:"contextInfo,omitempty"`
 	Type        string       `json:"messageType"`
 	Timestamp   int64        `json:"messageTimestamp"`
@@ -93,14 +96,14 @@ func sentData(m *message) messageData {
 		Key:      &messageKey{RemoteJID: m.jid, FromMe: true, ID: m.id},
 		PushName: m.pushName,
 		Status:   "PENDING",
-		Message:  content{Conversation: m.text},
+		Message:  m.content(""),
 		ContextInfo: &contextInfo{
 			QuotedID:  m.quoted,
 			Mentioned: []string{},
 			Groups:    []string{},
 			Ephemeral: long{Low: 1763707200},
 		},
-		Type:       "conversation",
+		Type:       cmp.Or(m.kind, "conversation"),
 		Timestamp:  m.written,
 		InstanceID: m.instance.id,
 		Source:     "web",
@@ -117,12 +120,21 @@ func receivedData(m *message) messageData {
 		Key:        key,
 		PushName:   m.pushName,
 		Status:     statusDelivered,
-		Message:    content{Conversation: m.text, ContextInfo: json.RawMessage(deviceInfo)},
-		Type:       "conversation",
+		Message:    m.content(deviceInfo),
+		Type:       cmp.Or(m.kind, "conversation"),
 		Timestamp:  m.written,
 		InstanceID: m.instance.id,
 		Source:     "android",
 	}
+}
+
+// content is what m says. Noise, if any, comes along with a text only; whoever
+// makes up other contents adds it as they like.
+func (m *message) content(noise string) any {
+	if m.says != nil {
+		return m.says
+	}
+	return content{Conversation: m.text, ContextInfo: json.RawMessage(noise)}
 }
 
 // updateData says how far a message of ours has come.
@@ -168,6 +180,8 @@ func (s *Server) body(ev *event, destination string) ([]byte, error) {
 		e.Data = receivedData(m)
 	case eventUpdate:
 		e.Data = updateData{m.id, m.jid, m.fromMe, ev.status, in.id, rowID(m)}
+	case eventEdited, eventDelete:
+		e.Data = ev.data
 	case eventConnection:
 		e.Data = connectionData{in.name, ownJID, ownName, nil, ev.status, 200}
 	}

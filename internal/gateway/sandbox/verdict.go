@@ -16,7 +16,7 @@ const (
 	OutcomeNoKey         Outcome = "no_key"          // 201 without key; sent
 	OutcomeHang          Outcome = "hang"            // no answer; in doubt
 	OutcomeReset         Outcome = "reset"           // no answer; in doubt
-	OutcomeFault500      Outcome = "fault_500"       // 500; not sent
+	OutcomeFault500      Outcome = "fault_500"       // 500; not sent, except that a page in HTML is in doubt
 	OutcomeFault429      Outcome = "fault_429"       // 429 by the dice; not sent
 	OutcomeLimited       Outcome = "limited"         // 429 by the instance's limit; not sent
 	OutcomeInvalid       Outcome = "invalid"         // 400; not sent

@@ -18,7 +18,8 @@ import (
 type event struct {
 	kind     string
 	instance *instance
-	message  *message // nil for connection.update
+	message  *message // nil for what is not about one that was sent or received
+	data     any      // of messages.edited and messages.delete
 	status   string   // of the message or of the connection
 	at       time.Time
 	due      time.Time
@@ -26,6 +27,7 @@ type event struct {
 	tries    int
 	again    bool          // a deliberate duplicate
 	posted   chan struct{} // closed after the first try; nil if nobody waits
+	post     *post         // of the Cloud API, which needs nothing of the above but the times; nil for Evolution's
 }
 
 // webhookCounts count events, except for attempts.
@@ -83,6 +85,10 @@ func (ev *event) finishFirstTry() {
 
 // deliver tries ev once, and again later if that may help.
 func (s *Server) deliver(ctx context.Context, ev *event) {
+	if ev.post != nil {
+		s.deliverPost(ctx, ev)
+		return
+	}
 	f := s.faults.Load()
 	tryLater, news := false, ev.tries == 0 && !ev.again
 	if news {
@@ -145,7 +151,7 @@ func (s *Server) delivered(f *Faults, ev *event) {
 		return
 	}
 	s.enqueue(&event{
-		kind: ev.kind, instance: ev.instance, message: ev.message, status: ev.status,
+		kind: ev.kind, instance: ev.instance, message: ev.message, data: ev.data, status: ev.status,
 		at: ev.at, due: time.Now(), again: true,
 	})
 }
