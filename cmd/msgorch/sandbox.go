@@ -18,8 +18,9 @@ import (
 func (a *app) sandbox() *cli.Command {
 	return &cli.Command{
 		Name: "sandbox", Usage: "run the sandbox gateway alone, until Ctrl-C", Action: a.runSandbox,
-		Description: "A WhatsApp made of memory that speaks as Evolution API does, on SANDBOX_ADDR. Its page\n" +
-			"/sandbox/ says how to write to us and how to make it fail. Its webhooks carry WEBHOOK_TOKEN.\n\n" +
+		Description: "A WhatsApp made of memory that speaks as Evolution API does, on SANDBOX_ADDR, and below\n" +
+			"/graph/v23.0 as the Cloud API. Its page /sandbox/ says how to write to us and how to make it\n" +
+			"fail. Its webhooks carry WEBHOOK_TOKEN; those of the Cloud API are signed with it.\n\n" +
 			"msgorch sandbox --webhook-url http://127.0.0.1:3001/webhooks/evolution",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "webhook-url", Usage: "`URL` to report to, to which /INSTANCE is added; without it nothing is reported"},

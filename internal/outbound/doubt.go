@@ -89,13 +89,16 @@ func (s *Service) find(ctx context.Context, h head) (string, error) {
 	if refusal != nil {
 		return "", errors.New(refusal.Code)
 	}
-	if g.Finder == nil || h.Text == nil {
+	if g.Finder == nil {
 		return "", errors.New("the gateway cannot be asked")
 	}
 	ctx, cancel := context.WithTimeout(ctx, gatewayTimeout)
 	defer cancel()
 	q := db.New(s.c.Pool)
-	sought := gateway.Sought{To: h.Chat, Text: *h.Text, Since: h.StartedAt}
+	sought := gateway.Sought{To: h.Chat, Type: h.Type, Since: h.StartedAt}
+	if h.Text != nil {
+		sought.Text = *h.Text
+	}
 	w, err := q.Witness(ctx, db.WitnessParams{InstanceID: h.InstanceID, AfterAt: h.StartedAt.Add(-witnessWindow), BeforeAt: h.StartedAt})
 	switch {
 	case err == nil:
