@@ -5,6 +5,16 @@ JOIN instances i ON i.id = m.instance_id
 JOIN chats c ON c.id = m.chat_id
 WHERE m.id = @id;
 
+-- name: MessageDetail :one
+-- MessageDetail reads a message and its attempts at one moment: apart, one could
+-- be newer than the other. The attempts are rows as JSON.
+SELECT sqlc.embed(m), i.name AS instance, c.jid AS chat,
+       COALESCE((SELECT jsonb_agg(to_jsonb(a) ORDER BY a.attempt) FROM attempts a WHERE a.message_id = m.id), '[]')::jsonb AS attempts
+FROM messages m
+JOIN instances i ON i.id = m.instance_id
+JOIN chats c ON c.id = m.chat_id
+WHERE m.id = @id;
+
 -- name: MessagesByID :many
 SELECT sqlc.embed(m), i.name AS instance, c.jid AS chat
 FROM messages m

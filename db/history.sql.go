@@ -689,6 +689,71 @@ func (q *Queries) MessageByID(ctx context.Context, id uuid.UUID) (MessageByIDRow
 	return i, err
 }
 
+const messageDetail = `-- name: MessageDetail :one
+SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, i.name AS instance, c.jid AS chat,
+       COALESCE((SELECT jsonb_agg(to_jsonb(a) ORDER BY a.attempt) FROM attempts a WHERE a.message_id = m.id), '[]')::jsonb AS attempts
+FROM messages m
+JOIN instances i ON i.id = m.instance_id
+JOIN chats c ON c.id = m.chat_id
+WHERE m.id = $1
+`
+
+type MessageDetailRow struct {
+	Message  Message
+	Instance string
+	Chat     string
+	Attempts []byte
+}
+
+// MessageDetail reads a message and its attempts at one moment: apart, one could
+// be newer than the other. The attempts are rows as JSON.
+func (q *Queries) MessageDetail(ctx context.Context, id uuid.UUID) (MessageDetailRow, error) {
+	row := q.db.QueryRow(ctx, messageDetail, id)
+	var i MessageDetailRow
+	err := row.Scan(
+		&i.Message.ID,
+		&i.Message.Seq,
+		&i.Message.InstanceID,
+		&i.Message.ChatID,
+		&i.Message.Direction,
+		&i.Message.Status,
+		&i.Message.Type,
+		&i.Message.Text,
+		&i.Message.Content,
+		&i.Message.Sender,
+		&i.Message.GatewayMessageID,
+		&i.Message.ReplyTo,
+		&i.Message.Priority,
+		&i.Message.SendAt,
+		&i.Message.ExpiresAt,
+		&i.Message.Metadata,
+		&i.Message.IdempotencyKey,
+		&i.Message.RequestHash,
+		&i.Message.Attempt,
+		&i.Message.MaxAttempts,
+		&i.Message.NextAttemptAt,
+		&i.Message.LeaseUntil,
+		&i.Message.TaskBatch,
+		&i.Message.ErrorCode,
+		&i.Message.ErrorText,
+		&i.Message.History,
+		&i.Message.CreatedAt,
+		&i.Message.AcceptedAt,
+		&i.Message.SentAt,
+		&i.Message.DeliveredAt,
+		&i.Message.ReadAt,
+		&i.Message.PlayedAt,
+		&i.Message.StoppedAt,
+		&i.Message.SettledAt,
+		&i.Message.EditedAt,
+		&i.Message.DeletedAt,
+		&i.Instance,
+		&i.Chat,
+		&i.Attempts,
+	)
+	return i, err
+}
+
 const messagesByID = `-- name: MessagesByID :many
 SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, i.name AS instance, c.jid AS chat
 FROM messages m

@@ -124,16 +124,16 @@ func New(pool db.DBTX) *Reader { return &Reader{pool: pool, patience: usualPatie
 // fault.NotFound when there is none.
 func (r *Reader) Get(ctx context.Context, id uuid.UUID) (Detail, error) {
 	q := db.New(r.pool)
-	row, err := q.MessageByID(ctx, id)
+	row, err := q.MessageDetail(ctx, id)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Detail{}, fault.New(fault.NotFound, "unknown_message", "There is no such message.")
 	}
 	if err != nil {
 		return Detail{}, away(err)
 	}
-	attempts, err := q.AttemptsOf(ctx, id)
-	if err != nil {
-		return Detail{}, away(err)
+	var attempts []attempt
+	if err := json.Unmarshal(row.Attempts, &attempts); err != nil {
+		return Detail{}, fmt.Errorf("read attempts of %s: %w", id, err)
 	}
 	d := Detail{Message: messageOf(row.Message, row.Instance, row.Chat), Attempts: attemptsOf(attempts)}
 	if err := json.Unmarshal(row.Message.History, &d.History); err != nil {

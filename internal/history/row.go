@@ -31,16 +31,23 @@ func messageOf(m db.Message, instance, chat string) Message {
 	return out
 }
 
-func attemptsOf(rows []db.Attempt) []Attempt {
+// attempt is a row of attempts as JSON.
+type attempt struct {
+	Attempt    int       `json:"attempt"`
+	StartedAt  time.Time `json:"started_at"`
+	DurationMS int       `json:"duration_ms"`
+	Outcome    string    `json:"outcome"`
+	HTTPStatus *int      `json:"http_status"`
+	Code       *string   `json:"code"`
+	Reason     *string   `json:"reason"`
+}
+
+func attemptsOf(rows []attempt) []Attempt {
 	out := make([]Attempt, len(rows))
 	for i, a := range rows {
 		out[i] = Attempt{
-			Attempt: int(a.Attempt), StartedAt: a.StartedAt.UTC(), DurationMS: int(a.DurationMs), Outcome: a.Outcome,
-			Error: errorOf(a.Code, a.Reason),
-		}
-		if a.HttpStatus != nil {
-			status := int(*a.HttpStatus)
-			out[i].HTTPStatus = &status
+			Attempt: a.Attempt, StartedAt: a.StartedAt.UTC(), DurationMS: a.DurationMS, Outcome: a.Outcome,
+			HTTPStatus: a.HTTPStatus, Error: errorOf(a.Code, a.Reason),
 		}
 	}
 	return out
