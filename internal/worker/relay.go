@@ -24,10 +24,10 @@ const (
 	sweepLeast    = 50 * time.Millisecond // between two sweeps, when a scheduled message is due sooner than the next
 	// sweepShare is how much longer than a sweep the pause after it is at least: a
 	// sweep reads all that is due, and a long backlog must not cost PostgreSQL a core.
-	// No sweep counts for more than sweepLongest, so that what is lost waits for half
-	// a minute at most.
-	sweepShare   = 20
-	sweepLongest = 1500 * time.Millisecond
+	// No sweep counts for more than sweepLongest: one may be slow because everything
+	// is, and what is lost must not wait for long.
+	sweepShare   = 5
+	sweepLongest = time.Second
 	sweepTimeout = 20 * time.Second
 	sweepPage    = 500
 	sweepPages   = 20 // of each kind in one sweep; the next goes on where this one stopped
