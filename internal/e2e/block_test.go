@@ -77,6 +77,11 @@ func TestAnInstanceSlowsDownWhenItIsTold(t *testing.T) {
 	first := s.send("sales", "+5215550000001", "uno")["id"]
 	eventually(t, "the gateway has complained", func() bool { return len(s.gateway.Sent()) == 1 })
 	told := s.gateway.Sent()[0].ReceivedAt // this test may be late to see it
+	// What is claimed before the complaint is known may still go.
+	eventually(t, "the complaint is known", func() bool {
+		_, i := s.call(http.MethodGet, "/v1/instances/sales", nil)
+		return i["blocked_until"] != nil || time.Since(told) > 2*time.Second
+	})
 	mend(t, s)
 	second := s.send("sales", "+5215550000002", "dos")["id"]
 	s.awaitStatus(first, "accepted")
