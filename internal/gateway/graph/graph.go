@@ -92,7 +92,8 @@ func meaningOf(code, subcode int64) meaning {
 		return meaning{outcome: gateway.Retry, scope: gateway.ScopeChat, wait: 6 * time.Second}
 	case 131049: // WhatsApp protects this person from too many messages
 		return meaning{outcome: gateway.Retry, wait: 24 * time.Hour}
-	case 190, 0, 3, 10, 368, 131031, 131042, 131045, 131048, 133010, 130497:
+	case 190, 0, 3, 10, 368, 131031, 131042, 131045, 131048, 133010, 130497,
+		2500: // the base URL has a wrong path or version
 		return meaning{outcome: gateway.Pause}
 	case 100:
 		if subcode == unknownObject {
