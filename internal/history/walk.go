@@ -11,7 +11,6 @@ import (
 )
 
 // patience is how long messages are looked at that may not match.
-// patience is how long messages are looked at that may not match.
 type patience struct {
 	first int32 // messages in the first step; each further one looks at twice as many
 	most  int32 // messages in a step
@@ -45,8 +44,8 @@ type walker struct {
 	chats     []int64 // nil: any
 }
 
-// walk looks at messages from the newest on until the page is full, the end is
-// reached, or its patience. Words that few messages have are looked up
+// walk looks at messages from the newest on until the page is full, the end or
+// its patience is reached. Words that few messages have are looked up
 // instead.
 func (r *Reader) walk(ctx context.Context, w walker) (page []row, looked *cursor, err error) {
 	began, start := time.Now(), w
