@@ -2,9 +2,14 @@
 SELECT * FROM instances WHERE name = @name AND deleted_at IS NULL;
 
 -- name: InstancesByPhone :many
--- InstancesByPhone finds the instances of the Cloud API by their phone_number_id.
-SELECT id, name, phone_number_id::text AS phone_number_id FROM instances
-WHERE phone_number_id = ANY(@phone_number_ids::text[]) AND deleted_at IS NULL;
+-- InstancesByPhone finds the instances of the Cloud API by their phone_number_id,
+-- as far as the instance whose webhook told of them may speak for them: itself, and
+-- those of the same app, whose webhooks the same secret signs.
+SELECT i.id, i.phone_number_id::text AS phone_number_id
+FROM instances i
+JOIN instances speaker ON speaker.id = @speaker_id
+WHERE i.phone_number_id = ANY(@phone_number_ids::text[]) AND i.deleted_at IS NULL
+  AND (i.id = speaker.id OR i.app_secret_hashes && speaker.app_secret_hashes);
 
 -- name: ListInstances :many
 -- ListInstances lists instances by name, after a name; empty names mean all.
@@ -25,7 +30,7 @@ WHERE cardinality(@names::text[]) = 0 OR name = ANY(@names::text[]);
 -- pause that a failure had caused, and has its limits asked anew.
 INSERT INTO instances AS i (
     name, gateway, base_url, credential, webhook_token_hash, in_doubt, rate_per_minute, burst, chat_rate_per_minute, chat_burst,
-    gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, phone_number_id, app_secret, verify_token_hash
+    gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, phone_number_id, app_secret, app_secret_hashes, verify_token_hash
 )
 VALUES (
     @name, @gateway, @base_url, sqlc.narg('credential'), sqlc.narg('webhook_token_hash'), COALESCE(sqlc.narg('in_doubt')::text, 'hold'),
@@ -36,7 +41,8 @@ VALUES (
     CASE WHEN sqlc.narg('warm_up_days')::integer > 0 THEN COALESCE(sqlc.narg('warm_up_start')::date, (now() AT TIME ZONE 'UTC')::date) END,
     NULLIF(sqlc.narg('warm_up_days')::integer, 0),
     CASE WHEN sqlc.narg('warm_up_days')::integer > 0 THEN sqlc.narg('warm_up_first')::integer END,
-    CASE WHEN @gateway = 'cloud' THEN sqlc.narg('phone_number_id')::text END, sqlc.narg('app_secret'), sqlc.narg('verify_token_hash')
+    CASE WHEN @gateway = 'cloud' THEN sqlc.narg('phone_number_id')::text END, sqlc.narg('app_secret'),
+    CASE WHEN sqlc.narg('app_secret_hash')::bytea IS NOT NULL THEN ARRAY[sqlc.narg('app_secret_hash')::bytea] END, sqlc.narg('verify_token_hash')
 )
 ON CONFLICT ON CONSTRAINT instances_name_key DO UPDATE
 SET gateway = excluded.gateway,
@@ -59,6 +65,10 @@ SET gateway = excluded.gateway,
     phone_number_id = CASE WHEN excluded.gateway = 'cloud' THEN COALESCE(excluded.phone_number_id, i.phone_number_id) END,
     previous_app_secret = CASE WHEN i.deleted_at IS NULL THEN CASE WHEN excluded.app_secret IS NULL THEN i.previous_app_secret ELSE i.app_secret END END,
     app_secret = CASE WHEN i.deleted_at IS NULL THEN COALESCE(excluded.app_secret, i.app_secret) ELSE excluded.app_secret END,
+    app_secret_hashes = CASE
+        WHEN i.deleted_at IS NOT NULL THEN excluded.app_secret_hashes
+        WHEN excluded.app_secret_hashes IS NULL THEN i.app_secret_hashes
+        ELSE excluded.app_secret_hashes || i.app_secret_hashes[1:1] END,
     verify_token_hash = CASE WHEN i.deleted_at IS NULL THEN COALESCE(excluded.verify_token_hash, i.verify_token_hash) ELSE excluded.verify_token_hash END,
     slot_at = NULL, gap_until = NULL, probe_at = NULL,
     in_doubt = COALESCE(sqlc.narg('in_doubt')::text, i.in_doubt),
@@ -81,7 +91,7 @@ RETURNING *;
 WITH gone AS (
     UPDATE instances
     SET deleted_at = now(), updated_at = now(), credential = NULL, webhook_token_hash = NULL, app_secret = NULL, previous_app_secret = NULL,
-        verify_token_hash = NULL, paused_at = NULL, pause_reason = NULL
+        app_secret_hashes = NULL, verify_token_hash = NULL, paused_at = NULL, pause_reason = NULL
     WHERE name = @name AND deleted_at IS NULL
     RETURNING id
 ), canceled AS (

@@ -14,7 +14,7 @@ const deleteInstance = `-- name: DeleteInstance :execrows
 WITH gone AS (
     UPDATE instances
     SET deleted_at = now(), updated_at = now(), credential = NULL, webhook_token_hash = NULL, app_secret = NULL, previous_app_secret = NULL,
-        verify_token_hash = NULL, paused_at = NULL, pause_reason = NULL
+        app_secret_hashes = NULL, verify_token_hash = NULL, paused_at = NULL, pause_reason = NULL
     WHERE name = $1 AND deleted_at IS NULL
     RETURNING id
 ), canceled AS (
@@ -40,7 +40,7 @@ func (q *Queries) DeleteInstance(ctx context.Context, name string) (int64, error
 const ensureInstance = `-- name: EnsureInstance :one
 INSERT INTO instances AS i (name, gateway) VALUES ($1, 'evolution')
 ON CONFLICT ON CONSTRAINT instances_name_key DO UPDATE SET deleted_at = NULL, updated_at = now()
-RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at, phone_number_id, app_secret, previous_app_secret, verify_token_hash
+RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at, phone_number_id, app_secret, previous_app_secret, app_secret_hashes, verify_token_hash
 `
 
 // EnsureInstance finds an instance, or makes it on the default gateway.
@@ -86,6 +86,7 @@ func (q *Queries) EnsureInstance(ctx context.Context, name string) (Instance, er
 		&i.PhoneNumberID,
 		&i.AppSecret,
 		&i.PreviousAppSecret,
+		&i.AppSecretHashes,
 		&i.VerifyTokenHash,
 	)
 	return i, err
@@ -94,7 +95,7 @@ func (q *Queries) EnsureInstance(ctx context.Context, name string) (Instance, er
 const holdInstance = `-- name: HoldInstance :one
 UPDATE instances SET paused_at = COALESCE(paused_at, now()), pause_reason = 'operator', updated_at = now()
 WHERE name = $1 AND deleted_at IS NULL
-RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at, phone_number_id, app_secret, previous_app_secret, verify_token_hash
+RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at, phone_number_id, app_secret, previous_app_secret, app_secret_hashes, verify_token_hash
 `
 
 // HoldInstance pauses an instance because a person wants it.
@@ -140,13 +141,14 @@ func (q *Queries) HoldInstance(ctx context.Context, name string) (Instance, erro
 		&i.PhoneNumberID,
 		&i.AppSecret,
 		&i.PreviousAppSecret,
+		&i.AppSecretHashes,
 		&i.VerifyTokenHash,
 	)
 	return i, err
 }
 
 const instanceByName = `-- name: InstanceByName :one
-SELECT id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at, phone_number_id, app_secret, previous_app_secret, verify_token_hash FROM instances WHERE name = $1 AND deleted_at IS NULL
+SELECT id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at, phone_number_id, app_secret, previous_app_secret, app_secret_hashes, verify_token_hash FROM instances WHERE name = $1 AND deleted_at IS NULL
 `
 
 func (q *Queries) InstanceByName(ctx context.Context, name string) (Instance, error) {
@@ -191,6 +193,7 @@ func (q *Queries) InstanceByName(ctx context.Context, name string) (Instance, er
 		&i.PhoneNumberID,
 		&i.AppSecret,
 		&i.PreviousAppSecret,
+		&i.AppSecretHashes,
 		&i.VerifyTokenHash,
 	)
 	return i, err
@@ -228,19 +231,28 @@ func (q *Queries) InstanceIDs(ctx context.Context, names []string) ([]InstanceID
 }
 
 const instancesByPhone = `-- name: InstancesByPhone :many
-SELECT id, name, phone_number_id::text AS phone_number_id FROM instances
-WHERE phone_number_id = ANY($1::text[]) AND deleted_at IS NULL
+SELECT i.id, i.phone_number_id::text AS phone_number_id
+FROM instances i
+JOIN instances speaker ON speaker.id = $1
+WHERE i.phone_number_id = ANY($2::text[]) AND i.deleted_at IS NULL
+  AND (i.id = speaker.id OR i.app_secret_hashes && speaker.app_secret_hashes)
 `
+
+type InstancesByPhoneParams struct {
+	SpeakerID      int64
+	PhoneNumberIds []string
+}
 
 type InstancesByPhoneRow struct {
 	ID            int64
-	Name          string
 	PhoneNumberID string
 }
 
-// InstancesByPhone finds the instances of the Cloud API by their phone_number_id.
-func (q *Queries) InstancesByPhone(ctx context.Context, phoneNumberIds []string) ([]InstancesByPhoneRow, error) {
-	rows, err := q.db.Query(ctx, instancesByPhone, phoneNumberIds)
+// InstancesByPhone finds the instances of the Cloud API by their phone_number_id,
+// as far as the instance whose webhook told of them may speak for them: itself, and
+// those of the same app, whose webhooks the same secret signs.
+func (q *Queries) InstancesByPhone(ctx context.Context, arg InstancesByPhoneParams) ([]InstancesByPhoneRow, error) {
+	rows, err := q.db.Query(ctx, instancesByPhone, arg.SpeakerID, arg.PhoneNumberIds)
 	if err != nil {
 		return nil, err
 	}
@@ -248,7 +260,7 @@ func (q *Queries) InstancesByPhone(ctx context.Context, phoneNumberIds []string)
 	var items []InstancesByPhoneRow
 	for rows.Next() {
 		var i InstancesByPhoneRow
-		if err := rows.Scan(&i.ID, &i.Name, &i.PhoneNumberID); err != nil {
+		if err := rows.Scan(&i.ID, &i.PhoneNumberID); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -260,7 +272,7 @@ func (q *Queries) InstancesByPhone(ctx context.Context, phoneNumberIds []string)
 }
 
 const listInstances = `-- name: ListInstances :many
-SELECT id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at, phone_number_id, app_secret, previous_app_secret, verify_token_hash FROM instances
+SELECT id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at, phone_number_id, app_secret, previous_app_secret, app_secret_hashes, verify_token_hash FROM instances
 WHERE deleted_at IS NULL AND name > $1
   AND (cardinality($2::text[]) = 0 OR name = ANY($2::text[]))
 ORDER BY name
@@ -322,6 +334,7 @@ func (q *Queries) ListInstances(ctx context.Context, arg ListInstancesParams) ([
 			&i.PhoneNumberID,
 			&i.AppSecret,
 			&i.PreviousAppSecret,
+			&i.AppSecretHashes,
 			&i.VerifyTokenHash,
 		); err != nil {
 			return nil, err
@@ -337,7 +350,7 @@ func (q *Queries) ListInstances(ctx context.Context, arg ListInstancesParams) ([
 const putInstance = `-- name: PutInstance :one
 INSERT INTO instances AS i (
     name, gateway, base_url, credential, webhook_token_hash, in_doubt, rate_per_minute, burst, chat_rate_per_minute, chat_burst,
-    gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, phone_number_id, app_secret, verify_token_hash
+    gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, phone_number_id, app_secret, app_secret_hashes, verify_token_hash
 )
 VALUES (
     $1, $2, $3, $4, $5, COALESCE($6::text, 'hold'),
@@ -348,7 +361,8 @@ VALUES (
     CASE WHEN $14::integer > 0 THEN COALESCE($15::date, (now() AT TIME ZONE 'UTC')::date) END,
     NULLIF($14::integer, 0),
     CASE WHEN $14::integer > 0 THEN $16::integer END,
-    CASE WHEN $2 = 'cloud' THEN $17::text END, $18, $19
+    CASE WHEN $2 = 'cloud' THEN $17::text END, $18,
+    CASE WHEN $19::bytea IS NOT NULL THEN ARRAY[$19::bytea] END, $20
 )
 ON CONFLICT ON CONSTRAINT instances_name_key DO UPDATE
 SET gateway = excluded.gateway,
@@ -371,6 +385,10 @@ SET gateway = excluded.gateway,
     phone_number_id = CASE WHEN excluded.gateway = 'cloud' THEN COALESCE(excluded.phone_number_id, i.phone_number_id) END,
     previous_app_secret = CASE WHEN i.deleted_at IS NULL THEN CASE WHEN excluded.app_secret IS NULL THEN i.previous_app_secret ELSE i.app_secret END END,
     app_secret = CASE WHEN i.deleted_at IS NULL THEN COALESCE(excluded.app_secret, i.app_secret) ELSE excluded.app_secret END,
+    app_secret_hashes = CASE
+        WHEN i.deleted_at IS NOT NULL THEN excluded.app_secret_hashes
+        WHEN excluded.app_secret_hashes IS NULL THEN i.app_secret_hashes
+        ELSE excluded.app_secret_hashes || i.app_secret_hashes[1:1] END,
     verify_token_hash = CASE WHEN i.deleted_at IS NULL THEN COALESCE(excluded.verify_token_hash, i.verify_token_hash) ELSE excluded.verify_token_hash END,
     slot_at = NULL, gap_until = NULL, probe_at = NULL,
     in_doubt = COALESCE($6::text, i.in_doubt),
@@ -379,7 +397,7 @@ SET gateway = excluded.gateway,
     failures = 0, blocked_until = NULL, block_reason = NULL,
     updated_at = now(),
     deleted_at = NULL
-RETURNING i.id, i.name, i.gateway, i.base_url, i.credential, i.webhook_token_hash, i.rate_per_minute, i.connection, i.paused_at, i.pause_reason, i.created_at, i.updated_at, i.deleted_at, i.in_doubt, i.blocked_until, i.block_reason, i.failures, i.burst, i.chat_rate_per_minute, i.chat_burst, i.gap_min_ms, i.gap_max_ms, i.daily_cap, i.warm_up_start, i.warm_up_days, i.warm_up_first, i.paced, i.tat, i.gap_until, i.sent_on, i.sent_count, i.slowed_until, i.slot_at, i.pulled_until, i.probe_at, i.phone_number_id, i.app_secret, i.previous_app_secret, i.verify_token_hash, (xmax = 0)::boolean AS is_new
+RETURNING i.id, i.name, i.gateway, i.base_url, i.credential, i.webhook_token_hash, i.rate_per_minute, i.connection, i.paused_at, i.pause_reason, i.created_at, i.updated_at, i.deleted_at, i.in_doubt, i.blocked_until, i.block_reason, i.failures, i.burst, i.chat_rate_per_minute, i.chat_burst, i.gap_min_ms, i.gap_max_ms, i.daily_cap, i.warm_up_start, i.warm_up_days, i.warm_up_first, i.paced, i.tat, i.gap_until, i.sent_on, i.sent_count, i.slowed_until, i.slot_at, i.pulled_until, i.probe_at, i.phone_number_id, i.app_secret, i.previous_app_secret, i.app_secret_hashes, i.verify_token_hash, (xmax = 0)::boolean AS is_new
 `
 
 type PutInstanceParams struct {
@@ -401,6 +419,7 @@ type PutInstanceParams struct {
 	WarmUpFirst       *int32
 	PhoneNumberID     *string
 	AppSecret         []byte
+	AppSecretHash     []byte
 	VerifyTokenHash   []byte
 }
 
@@ -432,6 +451,7 @@ func (q *Queries) PutInstance(ctx context.Context, arg PutInstanceParams) (PutIn
 		arg.WarmUpFirst,
 		arg.PhoneNumberID,
 		arg.AppSecret,
+		arg.AppSecretHash,
 		arg.VerifyTokenHash,
 	)
 	var i PutInstanceRow
@@ -474,6 +494,7 @@ func (q *Queries) PutInstance(ctx context.Context, arg PutInstanceParams) (PutIn
 		&i.Instance.PhoneNumberID,
 		&i.Instance.AppSecret,
 		&i.Instance.PreviousAppSecret,
+		&i.Instance.AppSecretHashes,
 		&i.Instance.VerifyTokenHash,
 		&i.IsNew,
 	)
@@ -484,7 +505,7 @@ const resumeInstance = `-- name: ResumeInstance :one
 UPDATE instances
 SET paused_at = NULL, pause_reason = NULL, probe_at = NULL, failures = 0, blocked_until = NULL, block_reason = NULL, slot_at = NULL, updated_at = now()
 WHERE name = $1 AND deleted_at IS NULL
-RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at, phone_number_id, app_secret, previous_app_secret, verify_token_hash
+RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at, phone_number_id, app_secret, previous_app_secret, app_secret_hashes, verify_token_hash
 `
 
 func (q *Queries) ResumeInstance(ctx context.Context, name string) (Instance, error) {
@@ -529,6 +550,7 @@ func (q *Queries) ResumeInstance(ctx context.Context, name string) (Instance, er
 		&i.PhoneNumberID,
 		&i.AppSecret,
 		&i.PreviousAppSecret,
+		&i.AppSecretHashes,
 		&i.VerifyTokenHash,
 	)
 	return i, err

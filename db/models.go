@@ -298,6 +298,7 @@ type Instance struct {
 	PhoneNumberID     *string
 	AppSecret         []byte
 	PreviousAppSecret []byte
+	AppSecretHashes   [][]byte
 	VerifyTokenHash   []byte
 }
 

@@ -5,6 +5,7 @@ ALTER TABLE instances
     ADD COLUMN phone_number_id     text,
     ADD COLUMN app_secret          bytea, -- sealed
     ADD COLUMN previous_app_secret bytea, -- sealed
+    ADD COLUMN app_secret_hashes   bytea[], -- SHA-256 of both: instances that share one are of one app
     ADD COLUMN verify_token_hash   bytea;
 CREATE UNIQUE INDEX instances_phone_number_key ON instances (phone_number_id) WHERE deleted_at IS NULL;
 

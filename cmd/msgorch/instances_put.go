@@ -308,7 +308,7 @@ func (s secrets) seal(p *db.PutInstanceParams, before db.Instance, secretKey []b
 		return err
 	}
 	if s.appSecret != "" {
-		if p.AppSecret, err = outbound.SealAppSecret(box, p.Name, before.AppSecret, s.appSecret); err != nil {
+		if err := outbound.PutAppSecret(box, before, s.appSecret, p); err != nil {
 			return err
 		}
 	}

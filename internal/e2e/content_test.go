@@ -1,6 +1,9 @@
 package e2e_test
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -9,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/msgorch/msgorch/internal/gateway/sandbox"
+	"github.com/msgorch/msgorch/internal/testenv"
 )
 
 const picture = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+M8AAAMBAQAY3Y2wAAAAAElFTkSuQmCC"
@@ -211,6 +215,55 @@ func TestACloudWebhookMustBeSigned(t *testing.T) {
 	status, _, _ := s.request(http.MethodGet, "/webhooks/cloud/support?hub.mode=subscribe&hub.challenge=1&hub.verify_token=wrong", nil, nil)
 	if status != http.StatusForbidden {
 		t.Errorf("verification with a wrong token: %d, want 403", status)
+	}
+}
+
+// Whoever runs an app speaks for the numbers of that app, and for no others.
+func TestAnAppTellsOfItsOwnNumbersOnly(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	for name, app := range map[string]struct{ number, secret string }{
+		"one": {"1001", "secret-of-the-app"}, "two": {"1002", "secret-of-the-app"}, "other": {"1003", "secret-of-another-app"},
+	} {
+		status, body := s.call(http.MethodPut, "/v1/instances/"+name, map[string]any{
+			"gateway": "cloud", "phone_number_id": app.number, "app_secret": app.secret,
+		})
+		if status != http.StatusCreated {
+			t.Fatalf("make instance: %d %v", status, body)
+		}
+	}
+	tell := func(number, text string) {
+		t.Helper()
+		body := map[string]any{"object": "whatsapp_business_account", "entry": []any{map[string]any{"id": "1", "changes": []any{map[string]any{
+			"field": "messages", "value": map[string]any{
+				"messaging_product": "whatsapp", "metadata": map[string]any{"display_phone_number": "15550000001", "phone_number_id": number},
+				"messages": []any{map[string]any{"from": "5215550000001", "id": "wamid." + text, "timestamp": "1790000000", "type": "text", "text": map[string]any{"body": text}}},
+			},
+		}}}}}
+		raw, err := json.Marshal(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mac := hmac.New(sha256.New, []byte("secret-of-the-app"))
+		mac.Write(raw)
+		status, _, answer := s.request(http.MethodPost, "/webhooks/cloud/one", body, http.Header{"X-Hub-Signature-256": {"sha256=" + hex.EncodeToString(mac.Sum(nil))}})
+		if status != http.StatusOK {
+			t.Fatalf("webhook: %d %v", status, answer)
+		}
+	}
+	tell("1003", "forged")
+	tell("1001", "own")
+	tell("1002", "neighbour")
+	heard := func(instance string) int { return len(s.list("/v1/messages?direction=inbound&instance=" + instance)) }
+	eventually(t, "the app's numbers heard", func() bool { return heard("one") == 1 && heard("two") == 1 })
+	pool := testenv.PoolOn(t, s.database)
+	eventually(t, "the forged event is kept", func() bool {
+		var n int
+		err := pool.QueryRow(t.Context(), "SELECT count(*) FROM gateway_events WHERE state = 'quarantined' AND reason = 'unknown_phone_number_id'").Scan(&n)
+		return err == nil && n == 1
+	})
+	if n := heard("other"); n != 0 {
+		t.Errorf("another app's number heard %d messages, want none", n)
 	}
 }
 

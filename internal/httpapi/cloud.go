@@ -109,10 +109,8 @@ func (s *server) putCloud(in *putInstanceInput, before db.Instance, p *db.PutIns
 	if b.AppSecret == "" {
 		return nil
 	}
-	sealed, err := outbound.SealAppSecret(s.Box, in.Instance, before.AppSecret, secret.Text(b.AppSecret))
-	if err != nil {
+	if err := outbound.PutAppSecret(s.Box, before, secret.Text(b.AppSecret), p); err != nil {
 		return fault.New(fault.Conflict, "no_secret_key", "The server has no SECRET_KEY, so it cannot store an app_secret.").At("app_secret").Because(err)
 	}
-	p.AppSecret = sealed
 	return nil
 }

@@ -14,7 +14,7 @@ type part struct {
 }
 
 // accounts takes an event apart by the instances that it tells of, and counts
-// what belongs to none. An event that names no accounts is its own instance's.
+// what belongs to none that it may tell of. An event that names no accounts is its own instance's.
 func (s *Service) accounts(ctx context.Context, q *db.Queries, e db.LockPendingEventsRow, u *gateway.Update) (parts []part, strangers int, err error) {
 	byAccount := split(*u)
 	if whole, ok := byAccount[""]; ok && len(byAccount) == 1 {
@@ -24,7 +24,7 @@ func (s *Service) accounts(ctx context.Context, q *db.Queries, e db.LockPendingE
 	for account := range byAccount {
 		ids = append(ids, account)
 	}
-	known, err := q.InstancesByPhone(ctx, ids)
+	known, err := q.InstancesByPhone(ctx, db.InstancesByPhoneParams{SpeakerID: e.InstanceID, PhoneNumberIds: ids})
 	if err != nil {
 		return nil, 0, err
 	}
