@@ -165,7 +165,7 @@ func (l lab) fold(t *testing.T) int {
 
 func (l lab) message(t *testing.T, id uuid.UUID) db.Message {
 	t.Helper()
-	row, err := l.q.MessageByID(t.Context(), id)
+	row, err := l.q.MessageDetail(t.Context(), id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -512,9 +512,9 @@ func TestOnlyWhoHoldsTheLeaseCanSettle(t *testing.T) {
 	if diff := cmp.Diff(before, l.message(t, id)); diff != "" {
 		t.Errorf("row (-want +got):\n%s", diff)
 	}
-	attempts, err := l.q.AttemptsOf(t.Context(), id)
-	if err != nil || len(attempts) != 0 {
-		t.Errorf("attempts = %v, %v, want none", attempts, err)
+	detail, err := l.q.MessageDetail(t.Context(), id)
+	if err != nil || string(detail.Attempts) != "[]" {
+		t.Errorf("attempts = %s, %v, want none", detail.Attempts, err)
 	}
 }
 

@@ -1,10 +1,3 @@
--- name: MessageByID :one
-SELECT sqlc.embed(m), i.name AS instance, c.jid AS chat
-FROM messages m
-JOIN instances i ON i.id = m.instance_id
-JOIN chats c ON c.id = m.chat_id
-WHERE m.id = @id;
-
 -- name: MessageDetail :one
 -- MessageDetail reads a message and its attempts at one moment: apart, one could
 -- be newer than the other. The attempts are rows as JSON.
@@ -21,9 +14,6 @@ FROM messages m
 JOIN instances i ON i.id = m.instance_id
 JOIN chats c ON c.id = m.chat_id
 WHERE m.id = ANY(@ids::uuid[]);
-
--- name: AttemptsOf :many
-SELECT * FROM attempts WHERE message_id = @message_id ORDER BY attempt;
 
 -- name: ListMessages :many
 -- ListMessages lists messages of instances and directions, newest first,

@@ -12,39 +12,6 @@ import (
 	"github.com/google/uuid"
 )
 
-const attemptsOf = `-- name: AttemptsOf :many
-SELECT message_id, attempt, started_at, duration_ms, outcome, http_status, code, reason FROM attempts WHERE message_id = $1 ORDER BY attempt
-`
-
-func (q *Queries) AttemptsOf(ctx context.Context, messageID uuid.UUID) ([]Attempt, error) {
-	rows, err := q.db.Query(ctx, attemptsOf, messageID)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []Attempt
-	for rows.Next() {
-		var i Attempt
-		if err := rows.Scan(
-			&i.MessageID,
-			&i.Attempt,
-			&i.StartedAt,
-			&i.DurationMs,
-			&i.Outcome,
-			&i.HttpStatus,
-			&i.Code,
-			&i.Reason,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const cancelMatching = `-- name: CancelMatching :one
 WITH chosen AS (
     SELECT m.id FROM messages m
@@ -627,66 +594,6 @@ func (q *Queries) ListStoppedMessages(ctx context.Context, arg ListStoppedMessag
 		return nil, err
 	}
 	return items, nil
-}
-
-const messageByID = `-- name: MessageByID :one
-SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, i.name AS instance, c.jid AS chat
-FROM messages m
-JOIN instances i ON i.id = m.instance_id
-JOIN chats c ON c.id = m.chat_id
-WHERE m.id = $1
-`
-
-type MessageByIDRow struct {
-	Message  Message
-	Instance string
-	Chat     string
-}
-
-func (q *Queries) MessageByID(ctx context.Context, id uuid.UUID) (MessageByIDRow, error) {
-	row := q.db.QueryRow(ctx, messageByID, id)
-	var i MessageByIDRow
-	err := row.Scan(
-		&i.Message.ID,
-		&i.Message.Seq,
-		&i.Message.InstanceID,
-		&i.Message.ChatID,
-		&i.Message.Direction,
-		&i.Message.Status,
-		&i.Message.Type,
-		&i.Message.Text,
-		&i.Message.Content,
-		&i.Message.Sender,
-		&i.Message.GatewayMessageID,
-		&i.Message.ReplyTo,
-		&i.Message.Priority,
-		&i.Message.SendAt,
-		&i.Message.ExpiresAt,
-		&i.Message.Metadata,
-		&i.Message.IdempotencyKey,
-		&i.Message.RequestHash,
-		&i.Message.Attempt,
-		&i.Message.MaxAttempts,
-		&i.Message.NextAttemptAt,
-		&i.Message.LeaseUntil,
-		&i.Message.TaskBatch,
-		&i.Message.ErrorCode,
-		&i.Message.ErrorText,
-		&i.Message.History,
-		&i.Message.CreatedAt,
-		&i.Message.AcceptedAt,
-		&i.Message.SentAt,
-		&i.Message.DeliveredAt,
-		&i.Message.ReadAt,
-		&i.Message.PlayedAt,
-		&i.Message.StoppedAt,
-		&i.Message.SettledAt,
-		&i.Message.EditedAt,
-		&i.Message.DeletedAt,
-		&i.Instance,
-		&i.Chat,
-	)
-	return i, err
 }
 
 const messageDetail = `-- name: MessageDetail :one

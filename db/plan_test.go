@@ -477,10 +477,8 @@ func (w weeks) statements() []statement {
 		{"ListChats", false, func(q *db.Queries) {
 			_, _ = q.ListChats(ctx, db.ListChatsParams{InstanceID: w.instance, BeforeAt: now, BeforeID: 1 << 40, MaxRows: 51})
 		}},
-		{"MessageByID", true, func(q *db.Queries) { _, _ = q.MessageByID(ctx, w.message) }},
 		{"MessagesByID", false, func(q *db.Queries) { _, _ = q.MessagesByID(ctx, ids) }},
 		{"MessageDetail", true, func(q *db.Queries) { _, _ = q.MessageDetail(ctx, w.message) }},
-		{"AttemptsOf", true, func(q *db.Queries) { _, _ = q.AttemptsOf(ctx, w.message) }},
 		{"CancelMessage", true, func(q *db.Queries) { _, _ = q.CancelMessage(ctx, w.message) }},
 		{"RetryMessage", true, func(q *db.Queries) { _, _ = q.RetryMessage(ctx, w.message) }},
 	}

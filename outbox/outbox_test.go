@@ -144,7 +144,7 @@ func TestSendCommitsAndThenQueues(t *testing.T) {
 	if r.Status != "queued" || r.Replayed || r.CreatedAt.IsZero() {
 		t.Errorf("receipt = %+v, want a queued message that is new", r)
 	}
-	row, err := db.New(b.pool).MessageByID(t.Context(), r.ID)
+	row, err := db.New(b.pool).MessageDetail(t.Context(), r.ID)
 	if err != nil {
 		t.Fatal(err)
 	}

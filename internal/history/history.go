@@ -262,7 +262,7 @@ func tsquery(q string) string {
 }
 
 // row is what every listing gives: sqlc makes a type of its own for each.
-type row = db.MessageByIDRow
+type row = db.MessagesByIDRow
 
 // rows walks the one index that serves this filter. Where none does it looks at
 // messages for a while: looked is how far it came when the page is not full and
@@ -326,7 +326,7 @@ func instanceIDs(ctx context.Context, q *db.Queries, names []string) ([]int64, e
 
 // listed are the rows of the listings, which have the same fields.
 type listed interface {
-	db.ListMessagesRow | db.ListOpenMessagesRow | db.ListStoppedMessagesRow | db.ListChatMessagesRow | db.SearchMessagesRow | db.MessagesByIDRow
+	db.ListMessagesRow | db.ListOpenMessagesRow | db.ListStoppedMessagesRow | db.ListChatMessagesRow | db.SearchMessagesRow
 }
 
 func convert[From listed](rows []From, err error) ([]row, error) {

@@ -122,7 +122,7 @@ func (r *Reader) inOrder(ctx context.Context, ids []uuid.UUID) ([]row, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	rows, err := convert(db.New(r.pool).MessagesByID(ctx, ids))
+	rows, err := db.New(r.pool).MessagesByID(ctx, ids)
 	place := make(map[uuid.UUID]int, len(ids))
 	for i, id := range ids {
 		place[id] = i

@@ -453,7 +453,7 @@ func TestWhatALostWorkerWasSendingIsInDoubtAndItsGatewayIsAsked(t *testing.T) {
 		y.sweep(t, 0)
 	}
 	q := db.New(y.pool)
-	row, err := q.MessageByID(t.Context(), lost)
+	row, err := q.MessageDetail(t.Context(), lost)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -464,11 +464,16 @@ func TestWhatALostWorkerWasSendingIsInDoubtAndItsGatewayIsAsked(t *testing.T) {
 	if !strings.Contains(string(m.History), `"unknown"`) {
 		t.Errorf("history = %s, want it to tell", m.History)
 	}
-	attempts, err := q.AttemptsOf(t.Context(), lost)
-	if err != nil || len(attempts) != 1 || attempts[0].Outcome != "in_doubt" || *attempts[0].Code != "worker_lost" || attempts[0].DurationMs < 80_000 {
+	var attempts []struct {
+		Outcome    string `json:"outcome"`
+		Code       string `json:"code"`
+		DurationMS int    `json:"duration_ms"`
+	}
+	err = json.Unmarshal(row.Attempts, &attempts)
+	if err != nil || len(attempts) != 1 || attempts[0].Outcome != "in_doubt" || attempts[0].Code != "worker_lost" || attempts[0].DurationMS < 80_000 {
 		t.Errorf("attempts = %+v, %v, want one that was alive for almost a minute and a half", attempts, err)
 	}
-	if row, err := q.MessageByID(t.Context(), alive); err != nil || row.Message.Status != db.MessageStatusSending {
+	if row, err := q.MessageDetail(t.Context(), alive); err != nil || row.Message.Status != db.MessageStatusSending {
 		t.Errorf("a message with a lease is %s, %v, want sending", row.Message.Status, err)
 	}
 	if diff := cmp.Diff(map[uuid.UUID]int{lost: 1}, y.queued(t)); diff != "" {
@@ -554,7 +559,7 @@ func TestEarlyEvidenceIsFolded(t *testing.T) {
 	y.exec(t, "INSERT INTO early_evidence (instance_id, gateway_message_id, status, at) VALUES (1, 'GW', 'delivered', now())")
 	y.exec(t, "UPDATE messages SET status = 'accepted', accepted_at = now(), settled_at = now(), lease_until = NULL, gateway_message_id = 'GW'")
 	y.sweep(t, patience)
-	if row, err := db.New(y.pool).MessageByID(t.Context(), id); err != nil || row.Message.Status != db.MessageStatusDelivered {
+	if row, err := db.New(y.pool).MessageDetail(t.Context(), id); err != nil || row.Message.Status != db.MessageStatusDelivered {
 		t.Errorf("status = %s, %v, want delivered", row.Message.Status, err)
 	}
 }
@@ -626,7 +631,7 @@ func TestWithoutRedisASweepStillRepairs(t *testing.T) {
 	if err := relay.Sweep(t.Context(), 0); err == nil {
 		t.Error("no error, and Redis is away")
 	}
-	if row, err := db.New(y.pool).MessageByID(t.Context(), id); err != nil || row.Message.Status != db.MessageStatusUnknown {
+	if row, err := db.New(y.pool).MessageDetail(t.Context(), id); err != nil || row.Message.Status != db.MessageStatusUnknown {
 		t.Errorf("status = %s, %v, want unknown", row.Message.Status, err)
 	}
 }
