@@ -49,7 +49,7 @@ func TestGraphRefusesWhatIsWrong(t *testing.T) {
 		},
 		"no version": {
 			account: func(a *wall.Account) { a.BaseURL = strings.Replace(a.BaseURL, "v23.0", "latest", 1) },
-			want:    "retry graph_2500", log: sandbox.OutcomeMissing,
+			want:    "pause graph_2500", log: sandbox.OutcomeMissing,
 		},
 		"nobody there": {to: "5215550000404@s.whatsapp.net", want: "permanent graph_131026", log: sandbox.OutcomeNotOnWhatsApp},
 		"ourselves":    {to: "15550000001@s.whatsapp.net", want: "permanent graph_131021", log: sandbox.OutcomeInvalid},
