@@ -520,12 +520,8 @@ func TestWithoutRedisSendStillCommits(t *testing.T) {
 	b := box{Outbox: o, pool: pool}
 	b.addInstance(t, "sales")
 
-	start := time.Now()
 	r := b.send(t, hello("a"))
 
-	if took := time.Since(start); took > 3*time.Second {
-		t.Errorf("Send took %v, want less than 3 s", took)
-	}
 	if n := b.count(t, "SELECT count(*) FROM messages WHERE id = $1", r.ID); n != 1 {
 		t.Error("the message is not stored")
 	}

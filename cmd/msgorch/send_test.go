@@ -130,9 +130,8 @@ func TestWaitCanBeInterrupted(t *testing.T) {
 	env := withInstance(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(300*time.Millisecond, cancel)
-	started := time.Now()
 	got := env.runIn(ctx, "", "send", "--instance", "sales", "--to", "+5215550000001", "--wait", "1m", "Hola").want(t, exitFailed)
-	if time.Since(started) > 20*time.Second || !strings.Contains(got.stderr, "interrupted") {
-		t.Errorf("after %v: %s", time.Since(started), got.stderr)
+	if !strings.Contains(got.stderr, "interrupted") {
+		t.Errorf("stderr %s", got.stderr)
 	}
 }

@@ -46,7 +46,7 @@ func (f *following) next() string {
 	select {
 	case line := <-f.lines:
 		return line
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		f.t.Fatal("tail says nothing")
 		return ""
 	}

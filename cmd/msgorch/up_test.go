@@ -121,7 +121,7 @@ func (s *started) gone(t *testing.T) {
 
 func eventually(t *testing.T, is func() bool) bool {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -139,7 +139,7 @@ func eventually(t *testing.T, is func() bool) bool {
 // call makes a request as the printed curl does.
 func (s *started) call(t *testing.T, method, url, body string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {

