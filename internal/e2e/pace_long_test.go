@@ -24,6 +24,21 @@ func pace(t *testing.T) {
 	}
 }
 
+// densest returns how many messages the fullest window of a length holds.
+func densest(sent []sandbox.Sent, window time.Duration) int {
+	most := 0
+	for i, first := range sent {
+		n := 0
+		for _, m := range sent[i:] {
+			if m.ReceivedAt.Sub(first.ReceivedAt) < window {
+				n++
+			}
+		}
+		most = max(most, n)
+	}
+	return most
+}
+
 func TestPaceSixtyAMinute(t *testing.T) { //nolint:paralleltest // alone on the machine
 	pace(t)
 	s := start(t, options{quiet: true, workers: 3})
