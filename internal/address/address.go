@@ -1,4 +1,6 @@
-package gateway
+// Package address knows the addresses of WhatsApp's users and groups, and when two
+// of them are spellings of one number.
+package address
 
 import (
 	"slices"
@@ -36,9 +38,39 @@ func Forms(jid string) []string {
 	return forms
 }
 
+// Of returns the canonical form of a JID: the first of its Forms. Every spelling of
+// a number has the same.
+func Of(jid string) string { return Forms(jid)[0] }
+
 // SameNumber reports whether two JIDs may be two spellings of one phone number.
 // Equal JIDs are, whatever they are.
-func SameNumber(a, b string) bool { return Forms(a)[0] == Forms(b)[0] }
+func SameNumber(a, b string) bool { return Of(a) == Of(b) }
+
+// Kind is what a JID is an address of.
+type Kind int
+
+// The zero value is Other: a group, a channel, or something unknown.
+const (
+	Other  Kind = iota
+	Scoped      // a business-scoped user id of the Cloud API
+	LID         // WhatsApp's own id of a user, which hides the number
+	Phone
+)
+
+// KindOf returns what a JID is an address of. A larger kind is the better one to
+// send to.
+func KindOf(jid string) Kind {
+	_, server, _ := strings.Cut(jid, "@")
+	switch "@" + server {
+	case phoneServer:
+		return Phone
+	case "@lid":
+		return LID
+	case "@bsuid":
+		return Scoped
+	}
+	return Other
+}
 
 // mobileForms returns a number with and without its mobile digit; both are empty
 // when it can have none.

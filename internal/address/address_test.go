@@ -1,4 +1,4 @@
-package gateway_test
+package address_test
 
 import (
 	"slices"
@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/msgorch/msgorch/internal/gateway"
+	"github.com/msgorch/msgorch/internal/address"
 )
 
 func TestEverySpellingOfANumberLeadsToTheSameForms(t *testing.T) {
@@ -25,11 +25,11 @@ func TestEverySpellingOfANumberLeadsToTheSameForms(t *testing.T) {
 	}
 	for _, tt := range tests {
 		for _, give := range tt.give {
-			if diff := cmp.Diff(tt.want, gateway.Forms(give)); diff != "" {
+			if diff := cmp.Diff(tt.want, address.Forms(give)); diff != "" {
 				t.Errorf("%s: Forms(%s) (-want +got):\n%s", tt.name, give, diff)
 			}
 		}
-		if !gateway.SameNumber(tt.give[0], tt.give[1]) {
+		if !address.SameNumber(tt.give[0], tt.give[1]) {
 			t.Errorf("%s: not the same number", tt.name)
 		}
 	}
@@ -45,14 +45,14 @@ func TestWhatHasOneSpellingIsItsOnlyForm(t *testing.T) {
 		"5515550001001@s.whatsapp.net", // thirteen digits without a mobile digit where it would stand
 		"5225550001001@s.whatsapp.net",
 	} {
-		if diff := cmp.Diff([]string{jid}, gateway.Forms(jid)); diff != "" {
+		if diff := cmp.Diff([]string{jid}, address.Forms(jid)); diff != "" {
 			t.Errorf("Forms(%q) (-want +got):\n%s", jid, diff)
 		}
-		if !gateway.SameNumber(jid, jid) {
+		if !address.SameNumber(jid, jid) {
 			t.Errorf("%q is not itself", jid)
 		}
 	}
-	if gateway.SameNumber("551133334444@s.whatsapp.net", "5511933334444@s.whatsapp.net") {
+	if address.SameNumber("551133334444@s.whatsapp.net", "5511933334444@s.whatsapp.net") {
 		t.Error("a landline and a mobile are taken for one number")
 	}
 }
@@ -63,12 +63,12 @@ func FuzzForms(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, jid string) {
-		forms := gateway.Forms(jid)
+		forms := address.Forms(jid)
 		if !slices.Contains(forms, jid) {
 			t.Fatalf("Forms(%q) = %q, without itself", jid, forms)
 		}
 		for _, form := range forms {
-			if diff := cmp.Diff(forms, gateway.Forms(form)); diff != "" {
+			if diff := cmp.Diff(forms, address.Forms(form)); diff != "" {
 				t.Fatalf("Forms(%q) and Forms(%q) differ:\n%s", jid, form, diff)
 			}
 		}

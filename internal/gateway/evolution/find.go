@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/msgorch/msgorch/internal/address"
 	"github.com/msgorch/msgorch/internal/gateway"
 	"github.com/msgorch/msgorch/internal/gateway/wire"
 )
@@ -166,7 +167,7 @@ func maybeSame(a, b string) bool {
 	case isGroup(a), isGroup(b):
 		return false
 	}
-	return isLID(a) || isLID(b) || gateway.SameNumber(a, b)
+	return isLID(a) || isLID(b) || address.SameNumber(a, b)
 }
 
 var _ interface {
