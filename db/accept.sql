@@ -13,12 +13,15 @@
 -- may stay open. Only a chat that another transaction is just making must be
 -- waited for; when it was made meanwhile, this does not see it, and the message
 -- is missing and not known by its key: then it is to be accepted again.
+--
+-- A chat is found by any of its addresses, and made by whoever adds the first.
 WITH asked AS (
     SELECT row_number() OVER () AS ord, a.*
     FROM (
         SELECT unnest(@ids::uuid[]) AS id,
                unnest(@instances::text[]) AS instance,
                unnest(@chats::text[]) AS jid,
+               unnest(@addresses::text[]) AS address,
                unnest(@types::text[]) AS type,
                unnest(@texts::text[]) AS text,
                unnest(@contents::text[]) AS content,
@@ -34,19 +37,29 @@ WITH asked AS (
     SELECT a.*, i.id AS instance_id
     FROM asked a LEFT JOIN instances i ON i.name = a.instance AND i.deleted_at IS NULL
 ), unseen AS (
-    SELECT k.*, (SELECT c.id FROM chats c WHERE c.instance_id + 0 = k.instance_id AND c.jid = k.jid LIMIT 1) AS chat_id
+    SELECT k.*, c.id AS chat_id, c.jid AS chat
     FROM known k
+    LEFT JOIN LATERAL (
+        SELECT c.id, c.jid FROM addresses a JOIN chats c ON c.id = a.chat_id
+        WHERE a.instance_id + 0 = k.instance_id AND a.address = k.address LIMIT 1
+    ) c ON true
     WHERE k.instance_id IS NOT NULL AND NOT EXISTS (
         SELECT 1 FROM messages m
         WHERE m.instance_id + 0 = k.instance_id AND m.idempotency_key = NULLIF(k.idempotency_key, '')
     )
+), opened AS (
+    INSERT INTO addresses (address, instance_id, jid, chat_id)
+    SELECT n.address, n.instance_id, n.jid, nextval('chats_id_seq')
+    FROM (
+        SELECT DISTINCT ON (u.address, u.instance_id) u.address, u.instance_id, u.jid FROM unseen u
+        WHERE u.chat_id IS NULL
+        ORDER BY u.address, u.instance_id
+    ) n
+    ON CONFLICT ON CONSTRAINT addresses_pkey DO NOTHING
+    RETURNING address, instance_id, jid, chat_id
 ), made AS (
-    INSERT INTO chats (instance_id, jid, last_message_at)
-    SELECT DISTINCT u.instance_id, u.jid, now() FROM unseen u
-    WHERE u.chat_id IS NULL
-    ORDER BY u.instance_id, u.jid
-    ON CONFLICT ON CONSTRAINT chats_jid_key DO NOTHING
-    RETURNING id, instance_id, jid
+    INSERT INTO chats (id, instance_id, jid, last_message_at) OVERRIDING SYSTEM VALUE
+    SELECT o.chat_id, o.instance_id, o.jid, now() FROM opened o
 ), bumped AS (
     UPDATE chats c SET last_message_at = GREATEST(c.last_message_at, now()), unread = 0
     WHERE @bump::boolean AND c.id = ANY(ARRAY(
@@ -57,7 +70,7 @@ WITH asked AS (
         send_at, expires_at, metadata, idempotency_key, request_hash,
         next_attempt_at, task_batch, history, created_at
     )
-    SELECT u.id, u.instance_id, COALESCE(u.chat_id, (n.ids ->> (u.instance_id || ' ' || u.jid))::bigint), 'outbound',
+    SELECT u.id, u.instance_id, COALESCE(u.chat_id, (n.ids ->> (u.instance_id || ' ' || u.address))::bigint), 'outbound',
            (CASE WHEN t.send_at > now() THEN 'scheduled' ELSE 'queued' END)::message_status,
            u.type, NULLIF(u.text, ''), NULLIF(u.content, '')::jsonb, NULLIF(u.reply_to, '00000000-0000-0000-0000-000000000000'), u.priority::message_priority,
            t.send_at, NULLIF(u.expires_at, '0001-01-01 00:00:00+00'), u.metadata::jsonb,
@@ -68,21 +81,24 @@ WITH asked AS (
            now()
     FROM unseen u
     -- A map instead of a join, which would compare each message with each new chat.
-    CROSS JOIN (SELECT jsonb_object_agg(m.instance_id || ' ' || m.jid, m.id) AS ids FROM made m) n
+    CROSS JOIN (SELECT jsonb_object_agg(o.instance_id || ' ' || o.address, o.chat_id) AS ids FROM opened o) n
     CROSS JOIN LATERAL (SELECT NULLIF(u.send_at, '0001-01-01 00:00:00+00') AS send_at) t
-    WHERE u.chat_id IS NOT NULL OR n.ids ->> (u.instance_id || ' ' || u.jid) IS NOT NULL
+    WHERE u.chat_id IS NOT NULL OR n.ids ->> (u.instance_id || ' ' || u.address) IS NOT NULL
     ORDER BY u.ord
     ON CONFLICT (instance_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING id, created_at
+), spoken AS (
+    -- Where the chat is not called as the caller called it; a map, as above.
+    SELECT jsonb_object_agg(u.id, u.chat) AS chats FROM unseen u WHERE u.chat <> u.jid
 ), files AS (
     INSERT INTO uploads (message_id, data)
     SELECT t.id, t.data
     FROM (SELECT unnest(@upload_ids::uuid[]) AS id, unnest(@uploads::bytea[]) AS data) t
     WHERE t.id = ANY(ARRAY(SELECT f.id FROM fresh f))
 )
-SELECT f.id, true AS instance_known, f.created_at FROM fresh f
+SELECT f.id, true AS instance_known, f.created_at, COALESCE(s.chats ->> f.id::text, '')::text AS chat FROM fresh f CROSS JOIN spoken s
 UNION ALL
-SELECT k.id, false, now() FROM known k WHERE k.instance_id IS NULL;
+SELECT k.id, false, now(), '' FROM known k WHERE k.instance_id IS NULL;
 
 -- name: MessageByKey :one
 -- MessageByKey finds the message that an idempotency key stands for.
@@ -93,12 +109,18 @@ JOIN chats c ON c.id = m.chat_id
 WHERE i.name = @instance AND i.id = m.instance_id + 0 AND m.idempotency_key = @idempotency_key::text;
 
 -- name: ReplyTargets :many
--- ReplyTargets finds which of the given messages exist, with where they are.
-SELECT m.id, i.name AS instance, c.jid AS chat
-FROM messages m
-JOIN instances i ON i.id = m.instance_id
-JOIN chats c ON c.id = m.chat_id
-WHERE m.id = ANY(@ids::uuid[]);
+-- ReplyTargets finds which of the given messages are in the chat of an instance
+-- that has the given address. The ordinals begin with 1.
+SELECT t.ord::bigint AS ord
+FROM (
+    SELECT row_number() OVER () AS ord, r.*
+    FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@instances::text[]) AS instance, unnest(@addresses::text[]) AS address) r
+) t
+CROSS JOIN LATERAL (SELECT m.chat_id, m.instance_id FROM messages m WHERE m.id = t.id LIMIT 1) m
+CROSS JOIN LATERAL (SELECT i.id FROM instances i WHERE i.id = m.instance_id AND i.name = t.instance LIMIT 1) i
+CROSS JOIN LATERAL (
+    SELECT a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id + 0 = m.instance_id AND a.chat_id = m.chat_id LIMIT 1
+) a;
 
 -- name: WakeRelay :exec
 -- WakeRelay tells the workers, when the surrounding transaction commits, that

@@ -14,42 +14,53 @@ import (
 
 const acceptMessages = `-- name: AcceptMessages :many
 WITH asked AS (
-    SELECT row_number() OVER () AS ord, a.id, a.instance, a.jid, a.type, a.text, a.content, a.reply_to, a.priority, a.send_at, a.expires_at, a.metadata, a.idempotency_key, a.request_hash
+    SELECT row_number() OVER () AS ord, a.id, a.instance, a.jid, a.address, a.type, a.text, a.content, a.reply_to, a.priority, a.send_at, a.expires_at, a.metadata, a.idempotency_key, a.request_hash
     FROM (
         SELECT unnest($1::uuid[]) AS id,
                unnest($2::text[]) AS instance,
                unnest($3::text[]) AS jid,
-               unnest($4::text[]) AS type,
-               unnest($5::text[]) AS text,
-               unnest($6::text[]) AS content,
-               unnest($7::uuid[]) AS reply_to,
-               unnest($8::text[]) AS priority,
-               unnest($9::timestamptz[]) AS send_at,
-               unnest($10::timestamptz[]) AS expires_at,
-               unnest($11::text[]) AS metadata,
-               unnest($12::text[]) AS idempotency_key,
-               unnest($13::bytea[]) AS request_hash
+               unnest($4::text[]) AS address,
+               unnest($5::text[]) AS type,
+               unnest($6::text[]) AS text,
+               unnest($7::text[]) AS content,
+               unnest($8::uuid[]) AS reply_to,
+               unnest($9::text[]) AS priority,
+               unnest($10::timestamptz[]) AS send_at,
+               unnest($11::timestamptz[]) AS expires_at,
+               unnest($12::text[]) AS metadata,
+               unnest($13::text[]) AS idempotency_key,
+               unnest($14::bytea[]) AS request_hash
     ) a
 ), known AS (
-    SELECT a.ord, a.id, a.instance, a.jid, a.type, a.text, a.content, a.reply_to, a.priority, a.send_at, a.expires_at, a.metadata, a.idempotency_key, a.request_hash, i.id AS instance_id
+    SELECT a.ord, a.id, a.instance, a.jid, a.address, a.type, a.text, a.content, a.reply_to, a.priority, a.send_at, a.expires_at, a.metadata, a.idempotency_key, a.request_hash, i.id AS instance_id
     FROM asked a LEFT JOIN instances i ON i.name = a.instance AND i.deleted_at IS NULL
 ), unseen AS (
-    SELECT k.ord, k.id, k.instance, k.jid, k.type, k.text, k.content, k.reply_to, k.priority, k.send_at, k.expires_at, k.metadata, k.idempotency_key, k.request_hash, k.instance_id, (SELECT c.id FROM chats c WHERE c.instance_id + 0 = k.instance_id AND c.jid = k.jid LIMIT 1) AS chat_id
+    SELECT k.ord, k.id, k.instance, k.jid, k.address, k.type, k.text, k.content, k.reply_to, k.priority, k.send_at, k.expires_at, k.metadata, k.idempotency_key, k.request_hash, k.instance_id, c.id AS chat_id, c.jid AS chat
     FROM known k
+    LEFT JOIN LATERAL (
+        SELECT c.id, c.jid FROM addresses a JOIN chats c ON c.id = a.chat_id
+        WHERE a.instance_id + 0 = k.instance_id AND a.address = k.address LIMIT 1
+    ) c ON true
     WHERE k.instance_id IS NOT NULL AND NOT EXISTS (
         SELECT 1 FROM messages m
         WHERE m.instance_id + 0 = k.instance_id AND m.idempotency_key = NULLIF(k.idempotency_key, '')
     )
+), opened AS (
+    INSERT INTO addresses (address, instance_id, jid, chat_id)
+    SELECT n.address, n.instance_id, n.jid, nextval('chats_id_seq')
+    FROM (
+        SELECT DISTINCT ON (u.address, u.instance_id) u.address, u.instance_id, u.jid FROM unseen u
+        WHERE u.chat_id IS NULL
+        ORDER BY u.address, u.instance_id
+    ) n
+    ON CONFLICT ON CONSTRAINT addresses_pkey DO NOTHING
+    RETURNING address, instance_id, jid, chat_id
 ), made AS (
-    INSERT INTO chats (instance_id, jid, last_message_at)
-    SELECT DISTINCT u.instance_id, u.jid, now() FROM unseen u
-    WHERE u.chat_id IS NULL
-    ORDER BY u.instance_id, u.jid
-    ON CONFLICT ON CONSTRAINT chats_jid_key DO NOTHING
-    RETURNING id, instance_id, jid
+    INSERT INTO chats (id, instance_id, jid, last_message_at) OVERRIDING SYSTEM VALUE
+    SELECT o.chat_id, o.instance_id, o.jid, now() FROM opened o
 ), bumped AS (
     UPDATE chats c SET last_message_at = GREATEST(c.last_message_at, now()), unread = 0
-    WHERE $14::boolean AND c.id = ANY(ARRAY(
+    WHERE $15::boolean AND c.id = ANY(ARRAY(
         SELECT o.id FROM chats o WHERE o.id = ANY(ARRAY(SELECT u.chat_id FROM unseen u)) FOR NO KEY UPDATE SKIP LOCKED))
 ), fresh AS (
     INSERT INTO messages (
@@ -57,38 +68,42 @@ WITH asked AS (
         send_at, expires_at, metadata, idempotency_key, request_hash,
         next_attempt_at, task_batch, history, created_at
     )
-    SELECT u.id, u.instance_id, COALESCE(u.chat_id, (n.ids ->> (u.instance_id || ' ' || u.jid))::bigint), 'outbound',
+    SELECT u.id, u.instance_id, COALESCE(u.chat_id, (n.ids ->> (u.instance_id || ' ' || u.address))::bigint), 'outbound',
            (CASE WHEN t.send_at > now() THEN 'scheduled' ELSE 'queued' END)::message_status,
            u.type, NULLIF(u.text, ''), NULLIF(u.content, '')::jsonb, NULLIF(u.reply_to, '00000000-0000-0000-0000-000000000000'), u.priority::message_priority,
            t.send_at, NULLIF(u.expires_at, '0001-01-01 00:00:00+00'), u.metadata::jsonb,
            NULLIF(u.idempotency_key, ''), NULLIF(u.request_hash, ''),
-           GREATEST(now(), t.send_at), NULLIF($15::uuid, '00000000-0000-0000-0000-000000000000'),
+           GREATEST(now(), t.send_at), NULLIF($16::uuid, '00000000-0000-0000-0000-000000000000'),
            jsonb_build_array(jsonb_build_object(
                'status', CASE WHEN t.send_at > now() THEN 'scheduled' ELSE 'queued' END, 'at', now())),
            now()
     FROM unseen u
     -- A map instead of a join, which would compare each message with each new chat.
-    CROSS JOIN (SELECT jsonb_object_agg(m.instance_id || ' ' || m.jid, m.id) AS ids FROM made m) n
+    CROSS JOIN (SELECT jsonb_object_agg(o.instance_id || ' ' || o.address, o.chat_id) AS ids FROM opened o) n
     CROSS JOIN LATERAL (SELECT NULLIF(u.send_at, '0001-01-01 00:00:00+00') AS send_at) t
-    WHERE u.chat_id IS NOT NULL OR n.ids ->> (u.instance_id || ' ' || u.jid) IS NOT NULL
+    WHERE u.chat_id IS NOT NULL OR n.ids ->> (u.instance_id || ' ' || u.address) IS NOT NULL
     ORDER BY u.ord
     ON CONFLICT (instance_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING id, created_at
+), spoken AS (
+    -- Where the chat is not called as the caller called it; a map, as above.
+    SELECT jsonb_object_agg(u.id, u.chat) AS chats FROM unseen u WHERE u.chat <> u.jid
 ), files AS (
     INSERT INTO uploads (message_id, data)
     SELECT t.id, t.data
-    FROM (SELECT unnest($16::uuid[]) AS id, unnest($17::bytea[]) AS data) t
+    FROM (SELECT unnest($17::uuid[]) AS id, unnest($18::bytea[]) AS data) t
     WHERE t.id = ANY(ARRAY(SELECT f.id FROM fresh f))
 )
-SELECT f.id, true AS instance_known, f.created_at FROM fresh f
+SELECT f.id, true AS instance_known, f.created_at, COALESCE(s.chats ->> f.id::text, '')::text AS chat FROM fresh f CROSS JOIN spoken s
 UNION ALL
-SELECT k.id, false, now() FROM known k WHERE k.instance_id IS NULL
+SELECT k.id, false, now(), '' FROM known k WHERE k.instance_id IS NULL
 `
 
 type AcceptMessagesParams struct {
 	Ids             []uuid.UUID
 	Instances       []string
 	Chats           []string
+	Addresses       []string
 	Types           []string
 	Texts           []string
 	Contents        []string
@@ -109,6 +124,7 @@ type AcceptMessagesRow struct {
 	ID            uuid.UUID
 	InstanceKnown bool
 	CreatedAt     time.Time
+	Chat          string
 }
 
 // AcceptMessages stores outbound messages that were accepted together, in the
@@ -125,11 +141,14 @@ type AcceptMessagesRow struct {
 // may stay open. Only a chat that another transaction is just making must be
 // waited for; when it was made meanwhile, this does not see it, and the message
 // is missing and not known by its key: then it is to be accepted again.
+//
+// A chat is found by any of its addresses, and made by whoever adds the first.
 func (q *Queries) AcceptMessages(ctx context.Context, arg AcceptMessagesParams) ([]AcceptMessagesRow, error) {
 	rows, err := q.db.Query(ctx, acceptMessages,
 		arg.Ids,
 		arg.Instances,
 		arg.Chats,
+		arg.Addresses,
 		arg.Types,
 		arg.Texts,
 		arg.Contents,
@@ -152,7 +171,12 @@ func (q *Queries) AcceptMessages(ctx context.Context, arg AcceptMessagesParams) 
 	var items []AcceptMessagesRow
 	for rows.Next() {
 		var i AcceptMessagesRow
-		if err := rows.Scan(&i.ID, &i.InstanceKnown, &i.CreatedAt); err != nil {
+		if err := rows.Scan(
+			&i.ID,
+			&i.InstanceKnown,
+			&i.CreatedAt,
+			&i.Chat,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -230,33 +254,39 @@ func (q *Queries) MessageByKey(ctx context.Context, arg MessageByKeyParams) (Mes
 }
 
 const replyTargets = `-- name: ReplyTargets :many
-SELECT m.id, i.name AS instance, c.jid AS chat
-FROM messages m
-JOIN instances i ON i.id = m.instance_id
-JOIN chats c ON c.id = m.chat_id
-WHERE m.id = ANY($1::uuid[])
+SELECT t.ord::bigint AS ord
+FROM (
+    SELECT row_number() OVER () AS ord, r.id, r.instance, r.address
+    FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::text[]) AS instance, unnest($3::text[]) AS address) r
+) t
+CROSS JOIN LATERAL (SELECT m.chat_id, m.instance_id FROM messages m WHERE m.id = t.id LIMIT 1) m
+CROSS JOIN LATERAL (SELECT i.id FROM instances i WHERE i.id = m.instance_id AND i.name = t.instance LIMIT 1) i
+CROSS JOIN LATERAL (
+    SELECT a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id + 0 = m.instance_id AND a.chat_id = m.chat_id LIMIT 1
+) a
 `
 
-type ReplyTargetsRow struct {
-	ID       uuid.UUID
-	Instance string
-	Chat     string
+type ReplyTargetsParams struct {
+	Ids       []uuid.UUID
+	Instances []string
+	Addresses []string
 }
 
-// ReplyTargets finds which of the given messages exist, with where they are.
-func (q *Queries) ReplyTargets(ctx context.Context, ids []uuid.UUID) ([]ReplyTargetsRow, error) {
-	rows, err := q.db.Query(ctx, replyTargets, ids)
+// ReplyTargets finds which of the given messages are in the chat of an instance
+// that has the given address. The ordinals begin with 1.
+func (q *Queries) ReplyTargets(ctx context.Context, arg ReplyTargetsParams) ([]int64, error) {
+	rows, err := q.db.Query(ctx, replyTargets, arg.Ids, arg.Instances, arg.Addresses)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []ReplyTargetsRow
+	var items []int64
 	for rows.Next() {
-		var i ReplyTargetsRow
-		if err := rows.Scan(&i.ID, &i.Instance, &i.Chat); err != nil {
+		var ord int64
+		if err := rows.Scan(&ord); err != nil {
 			return nil, err
 		}
-		items = append(items, i)
+		items = append(items, ord)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

@@ -75,15 +75,41 @@ ORDER BY e.received_at, e.id
 LIMIT @max_rows;
 
 -- name: EnsureChats :exec
--- EnsureChats makes the chats that do not exist yet and gives a name to those
--- it is told one for. Empty names change nothing. Locked in one order.
-INSERT INTO chats (instance_id, jid, name)
-SELECT t.instance_id, t.jid, NULLIF(max(t.name), '')
-FROM (SELECT unnest(@instance_ids::bigint[]) AS instance_id, unnest(@jids::text[]) AS jid, unnest(@names::text[]) AS name) t
-GROUP BY t.instance_id, t.jid
-ORDER BY t.instance_id, t.jid
-ON CONFLICT ON CONSTRAINT chats_jid_key
-DO UPDATE SET name = excluded.name WHERE excluded.name IS NOT NULL AND chats.name IS DISTINCT FROM excluded.name;
+-- EnsureChats makes the chats that no address leads to yet. Locked in one order.
+WITH opened AS (
+    INSERT INTO addresses (address, instance_id, jid, chat_id)
+    SELECT n.address, n.instance_id, n.jid, nextval('chats_id_seq')
+    FROM (
+        SELECT DISTINCT ON (t.address, t.instance_id) t.*
+        FROM (SELECT unnest(@instance_ids::bigint[]) AS instance_id, unnest(@jids::text[]) AS jid, unnest(@addresses::text[]) AS address) t
+        WHERE (SELECT a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id + 0 = t.instance_id LIMIT 1) IS NULL
+        ORDER BY t.address, t.instance_id
+    ) n
+    ON CONFLICT ON CONSTRAINT addresses_pkey DO NOTHING
+    RETURNING instance_id, jid, chat_id
+)
+INSERT INTO chats (id, instance_id, jid) OVERRIDING SYSTEM VALUE
+SELECT o.chat_id, o.instance_id, o.jid FROM opened o;
+
+-- name: NameChats :exec
+-- NameChats gives chats the names that they have now.
+WITH told AS (
+    SELECT DISTINCT ON (n.chat_id) n.chat_id, n.name
+    FROM (
+        SELECT t.ord, t.name,
+               (SELECT a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id + 0 = t.instance_id LIMIT 1) AS chat_id
+        FROM (
+            SELECT row_number() OVER () AS ord, r.*
+            FROM (SELECT unnest(@instance_ids::bigint[]) AS instance_id, unnest(@addresses::text[]) AS address, unnest(@names::text[]) AS name) r
+        ) t
+    ) n
+    ORDER BY n.chat_id, n.ord DESC
+), locked AS (
+    SELECT k.id, t.name
+    FROM told t
+    CROSS JOIN LATERAL (SELECT c.id FROM chats c WHERE c.id = t.chat_id AND c.name IS DISTINCT FROM t.name LIMIT 1 FOR NO KEY UPDATE) k
+)
+UPDATE chats c SET name = l.name FROM locked l WHERE c.id = l.id;
 
 -- name: UpsertContacts :exec
 -- UpsertContacts remembers the names that people chose.
@@ -105,11 +131,11 @@ DO UPDATE SET name = excluded.name, updated_at = now() WHERE contacts.name IS DI
 -- (counts false) makes nothing unread.
 WITH told AS (
     SELECT row_number() OVER () AS ord, t.*,
-           (SELECT c.id FROM chats c WHERE c.instance_id + 0 = t.instance_id AND c.jid = t.jid LIMIT 1) AS chat_id
+           (SELECT a.chat_id FROM addresses a WHERE a.instance_id + 0 = t.instance_id AND a.address = t.address LIMIT 1) AS chat_id
     FROM (
         SELECT unnest(@ids::uuid[]) AS id,
                unnest(@instance_ids::bigint[]) AS instance_id,
-               unnest(@jids::text[]) AS jid,
+               unnest(@addresses::text[]) AS address,
                unnest(@directions::text[])::message_direction AS direction,
                unnest(@types::text[]) AS type,
                unnest(@texts::text[]) AS text,

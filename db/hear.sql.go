@@ -296,25 +296,31 @@ func (q *Queries) EditHeard(ctx context.Context, arg EditHeardParams) error {
 }
 
 const ensureChats = `-- name: EnsureChats :exec
-INSERT INTO chats (instance_id, jid, name)
-SELECT t.instance_id, t.jid, NULLIF(max(t.name), '')
-FROM (SELECT unnest($1::bigint[]) AS instance_id, unnest($2::text[]) AS jid, unnest($3::text[]) AS name) t
-GROUP BY t.instance_id, t.jid
-ORDER BY t.instance_id, t.jid
-ON CONFLICT ON CONSTRAINT chats_jid_key
-DO UPDATE SET name = excluded.name WHERE excluded.name IS NOT NULL AND chats.name IS DISTINCT FROM excluded.name
+WITH opened AS (
+    INSERT INTO addresses (address, instance_id, jid, chat_id)
+    SELECT n.address, n.instance_id, n.jid, nextval('chats_id_seq')
+    FROM (
+        SELECT DISTINCT ON (t.address, t.instance_id) t.instance_id, t.jid, t.address
+        FROM (SELECT unnest($1::bigint[]) AS instance_id, unnest($2::text[]) AS jid, unnest($3::text[]) AS address) t
+        WHERE (SELECT a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id + 0 = t.instance_id LIMIT 1) IS NULL
+        ORDER BY t.address, t.instance_id
+    ) n
+    ON CONFLICT ON CONSTRAINT addresses_pkey DO NOTHING
+    RETURNING instance_id, jid, chat_id
+)
+INSERT INTO chats (id, instance_id, jid) OVERRIDING SYSTEM VALUE
+SELECT o.chat_id, o.instance_id, o.jid FROM opened o
 `
 
 type EnsureChatsParams struct {
 	InstanceIds []int64
 	Jids        []string
-	Names       []string
+	Addresses   []string
 }
 
-// EnsureChats makes the chats that do not exist yet and gives a name to those
-// it is told one for. Empty names change nothing. Locked in one order.
+// EnsureChats makes the chats that no address leads to yet. Locked in one order.
 func (q *Queries) EnsureChats(ctx context.Context, arg EnsureChatsParams) error {
-	_, err := q.db.Exec(ctx, ensureChats, arg.InstanceIds, arg.Jids, arg.Names)
+	_, err := q.db.Exec(ctx, ensureChats, arg.InstanceIds, arg.Jids, arg.Addresses)
 	return err
 }
 
@@ -480,6 +486,38 @@ func (q *Queries) LockPendingEvents(ctx context.Context, ids []uuid.UUID) ([]Loc
 	return items, nil
 }
 
+const nameChats = `-- name: NameChats :exec
+WITH told AS (
+    SELECT DISTINCT ON (n.chat_id) n.chat_id, n.name
+    FROM (
+        SELECT t.ord, t.name,
+               (SELECT a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id + 0 = t.instance_id LIMIT 1) AS chat_id
+        FROM (
+            SELECT row_number() OVER () AS ord, r.instance_id, r.address, r.name
+            FROM (SELECT unnest($1::bigint[]) AS instance_id, unnest($2::text[]) AS address, unnest($3::text[]) AS name) r
+        ) t
+    ) n
+    ORDER BY n.chat_id, n.ord DESC
+), locked AS (
+    SELECT k.id, t.name
+    FROM told t
+    CROSS JOIN LATERAL (SELECT c.id FROM chats c WHERE c.id = t.chat_id AND c.name IS DISTINCT FROM t.name LIMIT 1 FOR NO KEY UPDATE) k
+)
+UPDATE chats c SET name = l.name FROM locked l WHERE c.id = l.id
+`
+
+type NameChatsParams struct {
+	InstanceIds []int64
+	Addresses   []string
+	Names       []string
+}
+
+// NameChats gives chats the names that they have now.
+func (q *Queries) NameChats(ctx context.Context, arg NameChatsParams) error {
+	_, err := q.db.Exec(ctx, nameChats, arg.InstanceIds, arg.Addresses, arg.Names)
+	return err
+}
+
 const overdueEvents = `-- name: OverdueEvents :many
 SELECT e.id, e.event, e.attempt, e.task_batch, e.received_at, i.name AS instance
 FROM gateway_events e
@@ -634,12 +672,12 @@ func (q *Queries) StoreEvents(ctx context.Context, arg StoreEventsParams) ([]uui
 
 const storeHeard = `-- name: StoreHeard :many
 WITH told AS (
-    SELECT row_number() OVER () AS ord, t.id, t.instance_id, t.jid, t.direction, t.type, t.text, t.content, t.sender, t.gateway_message_id, t.quoted_id, t.written_at, t.counts,
-           (SELECT c.id FROM chats c WHERE c.instance_id + 0 = t.instance_id AND c.jid = t.jid LIMIT 1) AS chat_id
+    SELECT row_number() OVER () AS ord, t.id, t.instance_id, t.address, t.direction, t.type, t.text, t.content, t.sender, t.gateway_message_id, t.quoted_id, t.written_at, t.counts,
+           (SELECT a.chat_id FROM addresses a WHERE a.instance_id + 0 = t.instance_id AND a.address = t.address LIMIT 1) AS chat_id
     FROM (
         SELECT unnest($1::uuid[]) AS id,
                unnest($2::bigint[]) AS instance_id,
-               unnest($3::text[]) AS jid,
+               unnest($3::text[]) AS address,
                unnest($4::text[])::message_direction AS direction,
                unnest($5::text[]) AS type,
                unnest($6::text[]) AS text,
@@ -690,7 +728,7 @@ SELECT f.id FROM fresh f
 type StoreHeardParams struct {
 	Ids               []uuid.UUID
 	InstanceIds       []int64
-	Jids              []string
+	Addresses         []string
 	Directions        []string
 	Types             []string
 	Texts             []string
@@ -712,7 +750,7 @@ func (q *Queries) StoreHeard(ctx context.Context, arg StoreHeardParams) ([]uuid.
 	rows, err := q.db.Query(ctx, storeHeard,
 		arg.Ids,
 		arg.InstanceIds,
-		arg.Jids,
+		arg.Addresses,
 		arg.Directions,
 		arg.Types,
 		arg.Texts,

@@ -194,13 +194,14 @@ JOIN chats c ON c.id = m.chat_id
 ORDER BY m.created_at DESC, m.seq DESC;
 
 -- name: ChatIDs :many
--- ChatIDs finds a conversation in each of the given instances.
-SELECT id FROM chats WHERE instance_id = ANY(@instance_ids::bigint[]) AND jid = @jid;
+-- ChatIDs finds a conversation, by any of its addresses, in each of the given instances.
+SELECT chat_id FROM addresses WHERE instance_id = ANY(@instance_ids::bigint[]) AND address = @address;
 
 -- name: ListChats :many
 -- ListChats lists the conversations of an instance that have a message, the
 -- one that moved last first, before a position, each with its last message.
-SELECT c.id, c.jid, COALESCE(c.name, p.name, '')::text AS name, c.unread, c.last_message_at::timestamptz AS last_message_at, l.id AS last_message_id
+SELECT c.id, c.jid, COALESCE(c.name, p.name, '')::text AS name, c.unread, c.last_message_at::timestamptz AS last_message_at, l.id AS last_message_id,
+       ARRAY(SELECT a.jid FROM addresses a WHERE a.chat_id = c.id AND a.jid <> c.jid ORDER BY a.learned_at, a.address)::text[] AS aliases
 FROM chats c
 LEFT JOIN contacts p ON p.instance_id = c.instance_id AND p.jid = c.jid
 LEFT JOIN LATERAL (

@@ -84,28 +84,28 @@ func (q *Queries) CancelMessage(ctx context.Context, id uuid.UUID) (uuid.UUID, e
 }
 
 const chatIDs = `-- name: ChatIDs :many
-SELECT id FROM chats WHERE instance_id = ANY($1::bigint[]) AND jid = $2
+SELECT chat_id FROM addresses WHERE instance_id = ANY($1::bigint[]) AND address = $2
 `
 
 type ChatIDsParams struct {
 	InstanceIds []int64
-	Jid         string
+	Address     string
 }
 
-// ChatIDs finds a conversation in each of the given instances.
+// ChatIDs finds a conversation, by any of its addresses, in each of the given instances.
 func (q *Queries) ChatIDs(ctx context.Context, arg ChatIDsParams) ([]int64, error) {
-	rows, err := q.db.Query(ctx, chatIDs, arg.InstanceIds, arg.Jid)
+	rows, err := q.db.Query(ctx, chatIDs, arg.InstanceIds, arg.Address)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	var items []int64
 	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
+		var chat_id int64
+		if err := rows.Scan(&chat_id); err != nil {
 			return nil, err
 		}
-		items = append(items, id)
+		items = append(items, chat_id)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -216,7 +216,8 @@ func (q *Queries) ListChatMessages(ctx context.Context, arg ListChatMessagesPara
 }
 
 const listChats = `-- name: ListChats :many
-SELECT c.id, c.jid, COALESCE(c.name, p.name, '')::text AS name, c.unread, c.last_message_at::timestamptz AS last_message_at, l.id AS last_message_id
+SELECT c.id, c.jid, COALESCE(c.name, p.name, '')::text AS name, c.unread, c.last_message_at::timestamptz AS last_message_at, l.id AS last_message_id,
+       ARRAY(SELECT a.jid FROM addresses a WHERE a.chat_id = c.id AND a.jid <> c.jid ORDER BY a.learned_at, a.address)::text[] AS aliases
 FROM chats c
 LEFT JOIN contacts p ON p.instance_id = c.instance_id AND p.jid = c.jid
 LEFT JOIN LATERAL (
@@ -242,6 +243,7 @@ type ListChatsRow struct {
 	Unread        int32
 	LastMessageAt time.Time
 	LastMessageID uuid.UUID
+	Aliases       []string
 }
 
 // ListChats lists the conversations of an instance that have a message, the
@@ -267,6 +269,7 @@ func (q *Queries) ListChats(ctx context.Context, arg ListChatsParams) ([]ListCha
 			&i.Unread,
 			&i.LastMessageAt,
 			&i.LastMessageID,
+			&i.Aliases,
 		); err != nil {
 			return nil, err
 		}

@@ -194,6 +194,14 @@ func (ns NullMessageStatus) Value() (driver.Value, error) {
 	return string(ns.MessageStatus), nil
 }
 
+type Address struct {
+	Address    string
+	InstanceID int64
+	Jid        string
+	ChatID     int64
+	LearnedAt  time.Time
+}
+
 type ApiKey struct {
 	ID        uuid.UUID
 	Name      string
@@ -225,6 +233,12 @@ type Chat struct {
 	CreatedAt     time.Time
 	Tat           *time.Time
 	SlotAt        *time.Time
+}
+
+type ChatMerge struct {
+	ChatID  int64
+	IntoID  int64
+	AskedAt time.Time
 }
 
 type Contact struct {

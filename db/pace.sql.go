@@ -24,10 +24,10 @@ func (q *Queries) AskToPull(ctx context.Context, instance string) error {
 
 const claimNext = `-- name: ClaimNext :many
 WITH waiting AS (
-    SELECT h.id, h.seq, p.priority, p.weight
+    SELECT h.id, h.seq, h.chat_id, p.priority, p.weight
     FROM (SELECT unnest(ARRAY['critical', 'default', 'bulk']::message_priority[]) AS priority, unnest(ARRAY[6, 3, 1]) AS weight) p
     CROSS JOIN LATERAL (
-        SELECT m.id, m.seq
+        SELECT m.id, m.seq, m.chat_id
         FROM messages m
         WHERE m.instance_id = $2 AND m.priority = p.priority AND m.settled_at IS NULL AND m.seq > 0
           AND (m.status = 'queued' AND m.next_attempt_at <= now() + $3::interval OR m.status = 'scheduled' AND m.next_attempt_at <= now())
@@ -43,8 +43,8 @@ WITH waiting AS (
         LIMIT $4
     ) h
 ), drawn AS (
-    SELECT d.id
-    FROM (SELECT w.id, sum(-ln(1 - random()) / w.weight) OVER (PARTITION BY w.priority ORDER BY w.seq) AS arrival FROM waiting w) d
+    SELECT d.id, d.chat_id
+    FROM (SELECT w.id, w.chat_id, sum(-ln(1 - random()) / w.weight) OVER (PARTITION BY w.priority ORDER BY w.seq) AS arrival FROM waiting w) d
     ORDER BY d.arrival
     LIMIT $4
 ), locked AS (
@@ -52,7 +52,7 @@ WITH waiting AS (
     FROM drawn d
     CROSS JOIN LATERAL (
         SELECT m.id, m.attempt FROM messages m
-        WHERE m.id = d.id AND m.status IN ('queued', 'scheduled')
+        WHERE m.id = d.id AND m.status IN ('queued', 'scheduled') AND m.chat_id = d.chat_id
         LIMIT 1
         FOR NO KEY UPDATE OF m SKIP LOCKED
     ) k

@@ -329,7 +329,7 @@ func (w weeks) statements() []statement {
 	return []statement{
 		{"AcceptMessages", true, func(q *db.Queries) {
 			_, _ = q.AcceptMessages(ctx, db.AcceptMessagesParams{
-				Ids: ids, Instances: names, Chats: []string{"5215550000001@s.whatsapp.net"}, Texts: []string{"Hola"}, ReplyTos: ids,
+				Ids: ids, Instances: names, Chats: []string{"5215550000001@s.whatsapp.net"}, Addresses: []string{"5215550000001@s.whatsapp.net"}, Texts: []string{"Hola"}, ReplyTos: ids,
 				Priorities: []string{"default"}, SendAts: []time.Time{now}, ExpiresAts: []time.Time{now}, Metadatas: []string{"{}"},
 				IdempotencyKeys: []string{"key-4"}, RequestHashes: [][]byte{{1}}, TaskBatch: w.message,
 			})
@@ -337,7 +337,9 @@ func (w weeks) statements() []statement {
 		{"MessageByKey", true, func(q *db.Queries) {
 			_, _ = q.MessageByKey(ctx, db.MessageByKeyParams{Instance: "i1", IdempotencyKey: "key-4"})
 		}},
-		{"ReplyTargets", true, func(q *db.Queries) { _, _ = q.ReplyTargets(ctx, ids) }},
+		{"ReplyTargets", true, func(q *db.Queries) {
+			_, _ = q.ReplyTargets(ctx, db.ReplyTargetsParams{Ids: ids, Instances: names, Addresses: []string{"x@lid"}})
+		}},
 
 		{"ClaimHeads", true, func(q *db.Queries) { _, _ = q.ClaimHeads(ctx, db.ClaimHeadsParams{Ids: ids, Lease: time.Minute}) }},
 		{"SettleAttempts", true, func(q *db.Queries) {
@@ -361,7 +363,7 @@ func (w weeks) statements() []statement {
 			_, _ = q.ClaimedGatewayIDs(ctx, db.ClaimedGatewayIDsParams{InstanceID: w.instance, GatewayMessageIds: gateways})
 		}},
 		{"AdoptReported", false, func(q *db.Queries) {
-			_, _ = q.AdoptReported(ctx, db.AdoptReportedParams{GatewayMessageID: w.gateway, InstanceID: w.instance, Text: "Hola", Jids: []string{"x@lid"}, ReportedAt: now})
+			_, _ = q.AdoptReported(ctx, db.AdoptReportedParams{GatewayMessageID: w.gateway, InstanceID: w.instance, Text: "Hola", Addresses: []string{"x@lid"}, ReportedAt: now})
 		}},
 		{"Witness", false, func(q *db.Queries) {
 			_, _ = q.Witness(ctx, db.WitnessParams{InstanceID: w.instance, AfterAt: now.Add(-time.Minute), BeforeAt: now})
@@ -406,14 +408,32 @@ func (w weeks) statements() []statement {
 			_, _ = q.OverdueEvents(ctx, db.OverdueEventsParams{ReceivedBefore: now, AfterAt: time.Time{}, AfterID: uuid.Nil, MaxRows: 500})
 		}},
 		{"EnsureChats", true, func(q *db.Queries) {
-			_ = q.EnsureChats(ctx, db.EnsureChatsParams{InstanceIds: instances, Jids: []string{"x@lid"}, Names: []string{""}})
+			_ = q.EnsureChats(ctx, db.EnsureChatsParams{InstanceIds: instances, Jids: []string{"x@lid"}, Addresses: []string{"x@lid"}})
+		}},
+		{"NameChats", true, func(q *db.Queries) {
+			_ = q.NameChats(ctx, db.NameChatsParams{InstanceIds: instances, Addresses: []string{"x@lid"}, Names: []string{"Ana"}})
+		}},
+		{"FindAddresses", true, func(q *db.Queries) {
+			_, _ = q.FindAddresses(ctx, db.FindAddressesParams{InstanceIds: instances, Addresses: []string{"x@lid"}})
+		}},
+		{"AddressesOfChats", true, func(q *db.Queries) { _, _ = q.AddressesOfChats(ctx, all) }},
+		{"DueMerges", false, func(q *db.Queries) { _, _ = q.DueMerges(ctx, db.DueMergesParams{AskedBefore: now, MaxRows: 500}) }},
+		{"LockSettled", false, func(q *db.Queries) {
+			_, _ = q.LockSettled(ctx, db.LockSettledParams{ChatID: w.chat, MaxRows: 500})
+		}},
+		{"LockAll", false, func(q *db.Queries) { _, _ = q.LockAll(ctx, w.chat) }},
+		{"DropDoubles", false, func(q *db.Queries) {
+			_ = q.DropDoubles(ctx, db.DropDoublesParams{Ids: ids, ChatID: w.chat, IntoID: w.chat + 1})
+		}},
+		{"MoveMessages", false, func(q *db.Queries) {
+			_, _ = q.MoveMessages(ctx, db.MoveMessagesParams{Ids: ids, ChatID: w.chat, IntoID: w.chat + 1})
 		}},
 		{"UpsertContacts", true, func(q *db.Queries) {
 			_ = q.UpsertContacts(ctx, db.UpsertContactsParams{InstanceIds: instances, Jids: []string{"x@lid"}, Names: []string{"Ana"}})
 		}},
 		{"StoreHeard", true, func(q *db.Queries) {
 			_, _ = q.StoreHeard(ctx, db.StoreHeardParams{
-				Ids: ids, InstanceIds: instances, Jids: []string{"x@lid"}, Directions: []string{"inbound"}, Types: []string{"text"},
+				Ids: ids, InstanceIds: instances, Addresses: []string{"x@lid"}, Directions: []string{"inbound"}, Types: []string{"text"},
 				Texts: []string{"Hola"}, Contents: []string{""}, Senders: []string{""}, GatewayMessageIds: gateways, QuotedIds: gateways,
 				WrittenAts: []time.Time{now}, Counts: []bool{true},
 			})
@@ -473,7 +493,7 @@ func (w weeks) statements() []statement {
 				BeforeSeq: 1 << 40, Since: now.AddDate(-1, 0, 0), MaxRows: 51,
 			})
 		}},
-		{"ChatIDs", false, func(q *db.Queries) { _, _ = q.ChatIDs(ctx, db.ChatIDsParams{InstanceIds: all, Jid: "x@lid"}) }},
+		{"ChatIDs", false, func(q *db.Queries) { _, _ = q.ChatIDs(ctx, db.ChatIDsParams{InstanceIds: all, Address: "x@lid"}) }},
 		{"ListChats", false, func(q *db.Queries) {
 			_, _ = q.ListChats(ctx, db.ListChatsParams{InstanceID: w.instance, BeforeAt: now, BeforeID: 1 << 40, MaxRows: 51})
 		}},

@@ -156,6 +156,19 @@ func Blocked(err error) bool {
 	return ok && pg.Code == "55P03"
 }
 
+// Moved reports whether err says that a chat was merged into another while a message
+// was being added to it: the same request finds the other.
+func Moved(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.Code == "23503" && pg.ConstraintName == "messages_chat_fkey"
+}
+
+// Busy reports whether err says that somebody else was at the same rows.
+func Busy(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (pg.Code == "55P03" || pg.Code == "40P01" || pg.Code == "23505")
+}
+
 // Away reports whether err says that PostgreSQL could not be reached, or could
 // not work just now, rather than that it refused what it was asked: the same
 // request may succeed later.
@@ -173,7 +186,7 @@ func Away(err error) bool {
 			"58": // system error
 			return true
 		}
-		return false
+		return Moved(err)
 	}
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		return true

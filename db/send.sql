@@ -18,7 +18,7 @@ WITH lanes AS (
     CROSS JOIN LATERAL (SELECT m.chat_id FROM messages m WHERE m.id = a.id LIMIT 1) q
     GROUP BY q.chat_id
 ), heads AS (
-    SELECT h.id, l.asked_id
+    SELECT h.id, l.asked_id, l.chat_id
     FROM lanes l CROSS JOIN LATERAL (
         SELECT m.id, m.status, m.next_attempt_at, m.lease_until
         FROM messages m
@@ -36,12 +36,13 @@ WITH lanes AS (
            ORDER BY s.seq LIMIT 1) IS NULL
 ), locked AS (
     SELECT k.id, k.attempt, h.asked_id
-    FROM (SELECT id, asked_id FROM heads ORDER BY id) h
+    FROM (SELECT id, asked_id, chat_id FROM heads ORDER BY id) h
     CROSS JOIN LATERAL (
         SELECT m.id, m.attempt
         FROM messages m
         JOIN instances i ON i.id = m.instance_id
         WHERE m.id = h.id AND m.status IN ('queued', 'scheduled', 'unknown') AND i.paused_at IS NULL
+          AND m.chat_id = h.chat_id -- not the head it was, if its chat was merged into another just now
           AND (NOT i.paced OR m.status = 'unknown')
           AND (i.blocked_until IS NULL OR i.blocked_until <= now() OR m.status = 'unknown' AND i.failures = 0)
           AND (m.lease_until IS NULL OR m.lease_until < now())
@@ -316,10 +317,10 @@ SET status = 'accepted', gateway_message_id = @gateway_message_id::text, accepte
     history = m.history || jsonb_build_object('status', 'accepted', 'at', now())
 WHERE m.id = (
     SELECT d.id FROM messages d
-    JOIN chats c ON c.id = d.chat_id AND c.instance_id = @instance_id
     JOIN attempts a ON a.message_id = d.id AND a.attempt = d.attempt
     WHERE d.settled_at IS NULL AND d.seq > 0 AND d.instance_id = @instance_id AND d.status = 'unknown'
-      AND d.text = @text::text AND c.jid = ANY(@jids::text[])
+      AND d.text = @text::text
+      AND (SELECT c.address FROM addresses c WHERE c.chat_id = d.chat_id AND c.address = ANY(@addresses::text[]) LIMIT 1) IS NOT NULL
       AND a.started_at - interval '5 seconds' <= @reported_at::timestamptz
     ORDER BY d.seq
     LIMIT 1

@@ -74,10 +74,10 @@ SET status = 'accepted', gateway_message_id = $1::text, accepted_at = now(), set
     history = m.history || jsonb_build_object('status', 'accepted', 'at', now())
 WHERE m.id = (
     SELECT d.id FROM messages d
-    JOIN chats c ON c.id = d.chat_id AND c.instance_id = $2
     JOIN attempts a ON a.message_id = d.id AND a.attempt = d.attempt
     WHERE d.settled_at IS NULL AND d.seq > 0 AND d.instance_id = $2 AND d.status = 'unknown'
-      AND d.text = $3::text AND c.jid = ANY($4::text[])
+      AND d.text = $3::text
+      AND (SELECT c.address FROM addresses c WHERE c.chat_id = d.chat_id AND c.address = ANY($4::text[]) LIMIT 1) IS NOT NULL
       AND a.started_at - interval '5 seconds' <= $5::timestamptz
     ORDER BY d.seq
     LIMIT 1
@@ -92,7 +92,7 @@ type AdoptReportedParams struct {
 	GatewayMessageID string
 	InstanceID       int64
 	Text             string
-	Jids             []string
+	Addresses        []string
 	ReportedAt       time.Time
 }
 
@@ -104,7 +104,7 @@ func (q *Queries) AdoptReported(ctx context.Context, arg AdoptReportedParams) (u
 		arg.GatewayMessageID,
 		arg.InstanceID,
 		arg.Text,
-		arg.Jids,
+		arg.Addresses,
 		arg.ReportedAt,
 	)
 	var id uuid.UUID
@@ -197,7 +197,7 @@ WITH lanes AS (
     CROSS JOIN LATERAL (SELECT m.chat_id FROM messages m WHERE m.id = a.id LIMIT 1) q
     GROUP BY q.chat_id
 ), heads AS (
-    SELECT h.id, l.asked_id
+    SELECT h.id, l.asked_id, l.chat_id
     FROM lanes l CROSS JOIN LATERAL (
         SELECT m.id, m.status, m.next_attempt_at, m.lease_until
         FROM messages m
@@ -215,12 +215,13 @@ WITH lanes AS (
            ORDER BY s.seq LIMIT 1) IS NULL
 ), locked AS (
     SELECT k.id, k.attempt, h.asked_id
-    FROM (SELECT id, asked_id FROM heads ORDER BY id) h
+    FROM (SELECT id, asked_id, chat_id FROM heads ORDER BY id) h
     CROSS JOIN LATERAL (
         SELECT m.id, m.attempt
         FROM messages m
         JOIN instances i ON i.id = m.instance_id
         WHERE m.id = h.id AND m.status IN ('queued', 'scheduled', 'unknown') AND i.paused_at IS NULL
+          AND m.chat_id = h.chat_id -- not the head it was, if its chat was merged into another just now
           AND (NOT i.paced OR m.status = 'unknown')
           AND (i.blocked_until IS NULL OR i.blocked_until <= now() OR m.status = 'unknown' AND i.failures = 0)
           AND (m.lease_until IS NULL OR m.lease_until < now())

@@ -170,6 +170,8 @@ func fill(t *testing.T, url string) {
 		INSERT INTO gateway_events (id, instance_id, event, body, body_hash, state) VALUES (`+id+`, 1, 'e', '{}', 'h', 'pending');
 		INSERT INTO early_evidence (instance_id, gateway_message_id, status, at) VALUES (1, 'X', 'read', now());
 		INSERT INTO uploads (message_id, data) VALUES (`+id+`, 'file');
+		INSERT INTO chats (instance_id, jid) VALUES (1, '7@lid');
+		INSERT INTO chat_merges (chat_id, into_id) VALUES (2, 1);
 		INSERT INTO settings (name, value) VALUES ('log_level', 'info')`)
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -16,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/msgorch/msgorch/db"
+	"github.com/msgorch/msgorch/internal/address"
 	"github.com/msgorch/msgorch/internal/fault"
 	"github.com/msgorch/msgorch/tasks"
 )
@@ -108,9 +110,15 @@ func unknownReply(m tasks.SendMessage) error {
 }
 
 // store writes the rows of messages, which are valid, in the order given. The
-// error of one is in its answer; the error returned is everyone's.
-func store(ctx context.Context, q *db.Queries, group uuid.UUID, batch []tasks.SendMessage) ([]accepted, error) {
-	return storeTimes(ctx, q, group, batch, true, storeTries)
+// error of one is in its answer; the error returned is everyone's. It must not be
+// within a transaction.
+func store(ctx context.Context, q *db.Queries, group uuid.UUID, batch []tasks.SendMessage) (answers []accepted, err error) {
+	for range storeTries {
+		if answers, err = storeTimes(ctx, q, group, batch, true, storeTries); !db.Moved(err) {
+			break
+		}
+	}
+	return answers, err
 }
 
 // storeTimes is store. Without bump it leaves the rows of chats alone, for a
@@ -135,8 +143,8 @@ func storeTimes(ctx context.Context, q *db.Queries, group uuid.UUID, batch []tas
 	}
 	var again []int
 	for n, i := range at {
-		answers[i].receipt.ID, answers[i].receipt.Chat = args.Ids[n], args.Chats[n]
 		row, isTold := told[args.Ids[n]]
+		answers[i].receipt.ID, answers[i].receipt.Chat = args.Ids[n], cmp.Or(row.Chat, args.Chats[n])
 		switch {
 		case isTold && !row.InstanceKnown:
 			answers[i].err = fault.New(fault.Invalid, "unknown_instance", "No instance has this name.").
@@ -212,6 +220,7 @@ func acceptArgs(group uuid.UUID, batch []tasks.SendMessage, answers []accepted) 
 		}
 		args.Instances = append(args.Instances, m.Instance)
 		args.Chats = append(args.Chats, chat)
+		args.Addresses = append(args.Addresses, address.Of(chat))
 		args.Types = append(args.Types, m.Type())
 		args.Texts = append(args.Texts, m.Text+m.Words()) // it has one of them
 		args.Contents = append(args.Contents, content)
@@ -309,33 +318,31 @@ func statusAt(sendAt, accepted time.Time) string {
 
 // checkReplies marks messages that answer one which is not in their chat.
 func checkReplies(ctx context.Context, q *db.Queries, batch []tasks.SendMessage, answers []accepted) error {
-	var ids []uuid.UUID
-	for _, m := range batch {
-		if id, err := uuid.Parse(target(m)); err == nil {
-			ids = append(ids, id)
-		}
-	}
-	if len(ids) == 0 {
-		return nil
-	}
-	targets, err := q.ReplyTargets(ctx, ids)
-	if err != nil {
-		return fmt.Errorf("find messages replied to: %w", err)
-	}
-	type place struct{ id, instance, chat string }
-	known := make(map[place]bool, len(targets))
-	for _, t := range targets {
-		known[place{t.ID.String(), t.Instance, t.Chat}] = true
-	}
+	var args db.ReplyTargetsParams
+	var at []int
 	for i, m := range batch {
 		if target(m) == "" {
 			continue
 		}
 		id, err := uuid.Parse(target(m))
-		chat, _ := tasks.ChatOf(m.To)
-		if err != nil || !known[place{id.String(), m.Instance, chat}] {
-			answers[i].err = unknownReply(m)
+		chat, invalid := tasks.ChatOf(m.To)
+		answers[i].err = unknownReply(m) // until it is found
+		if err == nil && invalid == nil {
+			at = append(at, i)
+			args.Ids = append(args.Ids, id)
+			args.Instances = append(args.Instances, m.Instance)
+			args.Addresses = append(args.Addresses, address.Of(chat))
 		}
+	}
+	if len(at) == 0 {
+		return nil
+	}
+	found, err := q.ReplyTargets(ctx, args)
+	if err != nil {
+		return fmt.Errorf("find messages replied to: %w", err)
+	}
+	for _, ord := range found {
+		answers[at[ord-1]].err = nil
 	}
 	return nil
 }

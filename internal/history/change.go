@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/msgorch/msgorch/db"
+	"github.com/msgorch/msgorch/internal/address"
 	"github.com/msgorch/msgorch/internal/fault"
 	"github.com/msgorch/msgorch/tasks"
 )
@@ -84,7 +85,7 @@ func (r *Reader) changeParams(ctx context.Context, f Filter) (p db.CancelMatchin
 		if c, err := tasks.ChatOf(f.Chat); err == nil {
 			jid = c
 		}
-		p.ChatIds, err = q.ChatIDs(ctx, db.ChatIDsParams{InstanceIds: ids, Jid: jid})
+		p.ChatIds, err = q.ChatIDs(ctx, db.ChatIDsParams{InstanceIds: ids, Address: address.Of(jid)})
 		if err != nil || len(p.ChatIds) == 0 {
 			return p, false, away(err)
 		}

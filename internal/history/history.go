@@ -20,6 +20,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/msgorch/msgorch/db"
+	"github.com/msgorch/msgorch/internal/address"
 	"github.com/msgorch/msgorch/internal/fault"
 	"github.com/msgorch/msgorch/internal/gateway"
 	"github.com/msgorch/msgorch/tasks"
@@ -91,7 +92,8 @@ type Attempt struct {
 
 // Chat is a conversation.
 type Chat struct {
-	JID           string    `json:"jid"`
+	JID           string    `json:"jid" doc:"Where its messages are sent"`
+	Aliases       []string  `json:"aliases" doc:"Its other addresses: they lead to the same conversation"`
 	Name          *string   `json:"name"`
 	Unread        int       `json:"unread" doc:"Inbound messages since our last one, or since they were read on another device"`
 	LastMessageAt time.Time `json:"last_message_at"`
@@ -280,7 +282,7 @@ func (r *Reader) rows(ctx context.Context, f Filter, w window) (page []row, look
 			jid = c
 		}
 		var chats []int64
-		if chats, err = q.ChatIDs(ctx, db.ChatIDsParams{InstanceIds: ids, Jid: jid}); err != nil || len(chats) == 0 {
+		if chats, err = q.ChatIDs(ctx, db.ChatIDsParams{InstanceIds: ids, Address: address.Of(jid)}); err != nil || len(chats) == 0 {
 			return nil, nil, err
 		}
 		if w.query != "" || f.Status != "" || f.Direction != "" {
@@ -387,7 +389,7 @@ func (r *Reader) withLastMessages(ctx context.Context, rows []db.ListChatsRow) (
 	}
 	chats := make([]Chat, len(rows))
 	for i, c := range rows {
-		chats[i] = Chat{JID: c.Jid, Unread: int(c.Unread), LastMessageAt: c.LastMessageAt.UTC()}
+		chats[i] = Chat{JID: c.Jid, Aliases: c.Aliases, Unread: int(c.Unread), LastMessageAt: c.LastMessageAt.UTC()}
 		if c.Name != "" {
 			chats[i].Name = &c.Name
 		}

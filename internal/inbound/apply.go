@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/msgorch/msgorch/db"
+	"github.com/msgorch/msgorch/internal/address"
 	"github.com/msgorch/msgorch/internal/fault"
 	"github.com/msgorch/msgorch/internal/gateway"
 	"github.com/msgorch/msgorch/tasks"
@@ -138,7 +139,7 @@ func (s *Service) apply(ctx context.Context, ids []uuid.UUID) (waiting []uuid.UU
 			done.States = append(done.States, string(state))
 			done.Reasons = append(done.Reasons, reason)
 		}
-		if err := n.write(ctx, q); err != nil {
+		if err := s.write(ctx, q, &n); err != nil {
 			return err
 		}
 		return q.FinishEvents(ctx, done)
@@ -241,7 +242,7 @@ func (s *Service) adopt(ctx context.Context, q *db.Queries, instance int64, m ga
 		return false, nil
 	}
 	id, err := q.AdoptReported(ctx, db.AdoptReportedParams{
-		InstanceID: instance, GatewayMessageID: m.ID, Text: m.Text, Jids: []string{m.Chat, m.ChatAlt}, ReportedAt: m.At,
+		InstanceID: instance, GatewayMessageID: m.ID, Text: m.Text, Addresses: []string{address.Of(m.Chat), address.Of(m.ChatAlt)}, ReportedAt: m.At,
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, nil
@@ -256,6 +257,8 @@ func (s *Service) adopt(ctx context.Context, q *db.Queries, instance int64, m ga
 // news is what events say, in the columns of the statements that store it.
 type news struct {
 	chats     db.EnsureChatsParams
+	names     db.NameChatsParams
+	people    []person
 	contacts  db.UpsertContactsParams
 	heard     []heard
 	ours      db.AdoptOursParams
@@ -275,10 +278,12 @@ func (n *news) add(instance int64, received time.Time, u gateway.Update) {
 		n.contact(instance, c.JID, c.Name)
 	}
 	for _, c := range u.Chats {
-		n.chat(instance, c.JID, c.Name)
+		n.chat(instance, c.JID)
+		n.name(instance, c.JID, c.Name)
 	}
+	n.people = append(n.people, people(instance, u)...)
 	for _, m := range u.Messages {
-		n.chat(instance, m.Chat, "")
+		n.chat(instance, m.Chat)
 		if !m.FromMe {
 			n.contact(instance, writer(m), m.PushName)
 		}
@@ -328,10 +333,19 @@ func writer(m gateway.Message) string {
 	return m.Chat
 }
 
-func (n *news) chat(instance int64, jid, name string) {
+func (n *news) chat(instance int64, jid string) {
 	n.chats.InstanceIds = append(n.chats.InstanceIds, instance)
 	n.chats.Jids = append(n.chats.Jids, jid)
-	n.chats.Names = append(n.chats.Names, clean(name))
+	n.chats.Addresses = append(n.chats.Addresses, address.Of(jid))
+}
+
+func (n *news) name(instance int64, jid, name string) {
+	if name = clean(name); name == "" {
+		return
+	}
+	n.names.InstanceIds = append(n.names.InstanceIds, instance)
+	n.names.Addresses = append(n.names.Addresses, address.Of(jid))
+	n.names.Names = append(n.names.Names, name)
 }
 
 func (n *news) contact(instance int64, jid, name string) {
@@ -350,10 +364,25 @@ func (n *news) proof(instance int64, id string, status gateway.Status, at time.T
 
 // write stores the news. Chats and contacts come first and in one order, so
 // that two of these never wait for each other.
-func (n *news) write(ctx context.Context, q *db.Queries) error {
+func (s *Service) write(ctx context.Context, q *db.Queries, n *news) error {
+	strangers, err := s.learn(ctx, q, n.people)
+	if err != nil {
+		return err
+	}
+	for _, p := range strangers {
+		n.chat(p.instance, p.jids[0])
+	}
 	if len(n.chats.Jids) > 0 {
 		if err := q.EnsureChats(ctx, n.chats); err != nil {
 			return fmt.Errorf("ensure chats: %w", err)
+		}
+	}
+	if _, err := s.learn(ctx, q, strangers); err != nil {
+		return err
+	}
+	if len(n.names.Names) > 0 {
+		if err := q.NameChats(ctx, n.names); err != nil {
+			return fmt.Errorf("name chats: %w", err)
 		}
 	}
 	if len(n.contacts.Jids) > 0 {
@@ -406,7 +435,7 @@ func heardParams(rows []heard) (p db.StoreHeardParams) {
 		}
 		p.Ids = append(p.Ids, uuid.Must(uuid.NewV7()))
 		p.InstanceIds = append(p.InstanceIds, h.instance)
-		p.Jids = append(p.Jids, h.m.Chat)
+		p.Addresses = append(p.Addresses, address.Of(h.m.Chat))
 		p.Directions = append(p.Directions, string(direction))
 		p.Types = append(p.Types, h.m.Type)
 		p.Texts = append(p.Texts, clean(h.m.Text))

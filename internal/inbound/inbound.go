@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/msgorch/msgorch/db"
+	"github.com/msgorch/msgorch/internal/address"
 	"github.com/msgorch/msgorch/internal/coalesce"
 	"github.com/msgorch/msgorch/internal/fault"
 	"github.com/msgorch/msgorch/internal/gateway"
@@ -145,7 +146,7 @@ func placeOf(u gateway.Update) (chat string, written time.Time) {
 	if written.IsZero() {
 		written = time.Now()
 	}
-	return u.Messages[0].Chat, written.UTC()
+	return address.Of(u.Messages[0].Chat), written.UTC()
 }
 
 func (s *Service) decode(kind, name string, body []byte) (gateway.Update, error) {

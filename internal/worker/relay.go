@@ -231,6 +231,9 @@ func (r *Relay) relay(ctx context.Context, patience time.Duration) error {
 	if err := r.relayProbes(ctx); err != nil {
 		return err
 	}
+	if err := r.relayMerges(ctx, patience); err != nil {
+		return err
+	}
 	if err := r.relayPaced(ctx); err != nil {
 		return err
 	}
@@ -258,6 +261,22 @@ func (r *Relay) relayProbes(ctx context.Context) error {
 		}
 	}
 	r.count("probe", len(names))
+	return nil
+}
+
+// relayMerges has chats made one that are known to be one person's.
+func (r *Relay) relayMerges(ctx context.Context, patience time.Duration) error {
+	rows, err := db.New(r.Pool).DueMerges(ctx, db.DueMergesParams{AskedBefore: time.Now().Add(-patience), MaxRows: sweepPage})
+	if err != nil {
+		return fmt.Errorf("list chats to merge: %w", err)
+	}
+	for _, row := range rows {
+		t := tasks.MergeChats{Instance: row.Instance, Chat: row.ChatID, Due: time.Now()}
+		if err := tasks.Enqueue(ctx, r.Client, t); err != nil && !errors.Is(err, tasks.ErrDuplicate) {
+			return err
+		}
+	}
+	r.count("merge", len(rows))
 	return nil
 }
 

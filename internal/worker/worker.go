@@ -36,6 +36,7 @@ func Mux(out *outbound.Service, in *inbound.Service, purger history.Purger, m *M
 	tasks.Handle(mux, out.Probe)
 	tasks.Handle(mux, in.Apply)
 	tasks.Handle(mux, in.ApplyAll)
+	tasks.Handle(mux, in.Merge)
 	tasks.Handle(mux, purger.Purge)
 	return mux
 }
