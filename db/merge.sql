@@ -115,7 +115,7 @@ UPDATE messages SET chat_id = @into_id WHERE id = ANY(@ids::uuid[]) AND chat_id 
 -- JoinChats gives a chat what is left of another, which is then no more, and calls
 -- it by the given one of their addresses. Both are locked.
 WITH moved AS (
-    UPDATE addresses SET chat_id = @into_id WHERE chat_id = @chat_id
+    UPDATE addresses SET chat_id = @into_id, joined_at = clock_timestamp() WHERE chat_id = @chat_id
 ), pointed AS (
     UPDATE chat_merges SET into_id = @into_id WHERE into_id = @chat_id AND chat_id <> @into_id
 ), known AS (

@@ -243,7 +243,7 @@ func (q *Queries) FindAddresses(ctx context.Context, arg FindAddressesParams) ([
 
 const joinChats = `-- name: JoinChats :exec
 WITH moved AS (
-    UPDATE addresses SET chat_id = $1 WHERE chat_id = $2
+    UPDATE addresses SET chat_id = $1, joined_at = clock_timestamp() WHERE chat_id = $2
 ), pointed AS (
     UPDATE chat_merges SET into_id = $1 WHERE into_id = $2 AND chat_id <> $1
 ), known AS (

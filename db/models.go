@@ -200,6 +200,7 @@ type Address struct {
 	Jid        string
 	ChatID     int64
 	LearnedAt  time.Time
+	JoinedAt   *time.Time
 }
 
 type ApiKey struct {

@@ -7,6 +7,7 @@ CREATE TABLE addresses (
     jid         text        NOT NULL, -- as it was first told
     chat_id     bigint      NOT NULL CONSTRAINT addresses_chat_fkey REFERENCES chats,
     learned_at  timestamptz NOT NULL DEFAULT now(),
+    joined_at   timestamptz, -- when the chat that it led to was merged into this one
     CONSTRAINT addresses_pkey PRIMARY KEY (address, instance_id)
 );
 CREATE INDEX addresses_chat_idx ON addresses (chat_id);

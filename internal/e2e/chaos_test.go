@@ -202,9 +202,25 @@ func (c *storm) send(ctx context.Context, caller, total int) {
 	for k := range perChat {
 		for chat := caller; chat < c.chats; chat += stormCallers {
 			<-pace.C
-			c.accept(ctx, client, fmt.Sprintf("%03d-%04d", chat, k), fmt.Sprintf("52155500%05d", chat))
+			c.accept(ctx, client, fmt.Sprintf("%03d-%04d", chat, k), addressOf(chat, k))
 		}
 	}
+}
+
+// twinEach is every which chat is of somebody with two addresses: callers write to
+// both, in turns, and they write from the LID alone until half of the storm has
+// passed, when the gateway tells that it is the number's.
+const twinEach = 5
+
+func isTwin(chat int) bool { return chat%twinEach == 0 }
+
+// addressOf returns where the message k of a chat goes.
+func addressOf(chat, k int) string {
+	number := fmt.Sprintf("52155500%05d", chat)
+	if isTwin(chat) && k%2 == 1 {
+		return "90" + number + "@lid" // as the sandbox makes LIDs
+	}
+	return number
 }
 
 // accept insists until a message is accepted, as a careful caller does.
@@ -259,7 +275,7 @@ func (c *storm) receive(total int) {
 			<-pace.C
 			text := fmt.Sprintf("in-%03d-%04d", chat, k)
 			ids, err := c.sys.gateway.Receive(sandbox.Inbound{
-				Instance: "storm", From: fmt.Sprintf("52155500%05d", chat), Text: text, Timestamp: base.Add(time.Duration(k) * time.Second).Unix(),
+				Instance: "storm", From: c.writes(chat, k, perChat), Text: text, Timestamp: base.Add(time.Duration(k) * time.Second).Unix(),
 			})
 			if err != nil {
 				c.violate("receive: %v", err)
@@ -268,6 +284,14 @@ func (c *storm) receive(total int) {
 			c.received.Store(ids[0], text)
 		}
 	}
+}
+
+// writes returns the address from which the message k of a chat comes.
+func (c *storm) writes(chat, k, perChat int) string {
+	if isTwin(chat) && k < (perChat+1)/2 {
+		return addressOf(chat, 1)
+	}
+	return addressOf(chat, 0)
 }
 
 func (c *storm) violate(format string, args ...any) {

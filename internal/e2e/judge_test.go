@@ -77,14 +77,17 @@ func (c *storm) judge() {
 	c.t.Helper()
 	times, order := map[string]int{}, map[string][]string{}
 	asked := 0
+	counts := map[string]int{}
+	united := c.united(counts)
 	for _, m := range c.sys.gateway.Sent() {
 		asked++
 		if m.Delivered {
 			times[m.Text]++
-			order[m.To] = append(order[m.To], m.Text)
+			for _, line := range linesOf(m.Text, united) {
+				order[line] = append(order[line], m.Text)
+			}
 		}
 	}
-	counts := map[string]int{}
 	c.judgeSent(times, counts)
 	for chat, texts := range order {
 		for i := 1; i < len(texts); i++ {
@@ -96,6 +99,57 @@ func (c *storm) judge() {
 	}
 	c.judgeReceived(counts)
 	c.report(asked, counts)
+}
+
+// united tells, for each message to somebody with two addresses, whether it was
+// accepted when their chats were one. All must be in the end.
+func (c *storm) united(counts map[string]int) map[string]bool {
+	c.t.Helper()
+	rows, err := c.pool.Query(c.t.Context(), `
+		SELECT m.idempotency_key, m.created_at > COALESCE(max(a.joined_at) OVER (PARTITION BY m.chat_id), 'infinity')
+		FROM messages m JOIN addresses a ON a.chat_id = m.chat_id AND a.address LIKE '%@lid'
+		WHERE m.idempotency_key IS NOT NULL`)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	united := map[string]bool{}
+	for rows.Next() {
+		var key string
+		var one bool
+		if err := rows.Scan(&key, &one); err != nil {
+			c.t.Fatal(err)
+		}
+		united[key] = one
+		if one {
+			counts["accepted after merging"]++
+		}
+	}
+	var chats, merged, left int
+	err = c.pool.QueryRow(c.t.Context(), `SELECT (SELECT count(*) FROM chats), (SELECT count(*) FROM addresses WHERE joined_at IS NOT NULL),
+		(SELECT count(*) FROM chat_merges)`).Scan(&chats, &merged, &left)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if chats != c.chats || left > 0 {
+		c.violate("%d chats for %d people, and %d are to be merged", chats, c.chats, left)
+	}
+	counts["chats merged"] = merged
+	return united
+}
+
+// linesOf returns the orders in which a message stands: that of its chat, or, for
+// somebody with two addresses, of the one it was accepted for, and of both once
+// their chats are one.
+func linesOf(text string, united map[string]bool) []string {
+	var chat, k int
+	if n, err := fmt.Sscanf(text, "%d-%d", &chat, &k); n != 2 || err != nil || !isTwin(chat) {
+		return []string{text[:3]}
+	}
+	lines := []string{addressOf(chat, k)}
+	if united[text] {
+		lines = append(lines, text[:3]+" united")
+	}
+	return lines
 }
 
 func (c *storm) judgeSent(times, counts map[string]int) {
@@ -201,7 +255,7 @@ func (c *storm) report(asked int, counts map[string]int) {
 	w := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
 	line := func(name string, value any) { _, _ = fmt.Fprintf(w, "%s\t%v\n", name, value) } // to memory
 	line("seed", c.seed)
-	for _, name := range []string{"accepted", "final, sent", "final, failed", "lost", "sent twice", "in doubt, resolved", "inversions out", "received", "lost in", "inversions in", "applied late"} {
+	for _, name := range []string{"accepted", "final, sent", "final, failed", "lost", "sent twice", "in doubt, resolved", "inversions out", "received", "lost in", "inversions in", "applied late", "chats merged", "accepted after merging"} {
 		line(name, counts[name])
 	}
 	line("requests repeated by callers", c.retried.Load())
