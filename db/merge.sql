@@ -116,6 +116,12 @@ UPDATE messages SET chat_id = @into_id WHERE id = ANY(@ids::uuid[]) AND chat_id 
 -- it by the given one of their addresses. Both are locked.
 WITH moved AS (
     UPDATE addresses SET chat_id = @into_id, joined_at = clock_timestamp() WHERE chat_id = @chat_id
+), labelled AS (
+    INSERT INTO chat_labels (chat_id, label, gateway_message_id, present, told_at)
+    SELECT @into_id, l.label, l.gateway_message_id, l.present, l.told_at FROM chat_labels l WHERE l.chat_id = @chat_id
+    ON CONFLICT ON CONSTRAINT chat_labels_pkey DO NOTHING
+), called AS (
+    UPDATE calls SET chat_id = @into_id WHERE chat_id = @chat_id
 ), pointed AS (
     UPDATE chat_merges SET into_id = @into_id WHERE into_id = @chat_id AND chat_id <> @into_id
 ), known AS (

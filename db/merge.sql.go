@@ -244,6 +244,12 @@ func (q *Queries) FindAddresses(ctx context.Context, arg FindAddressesParams) ([
 const joinChats = `-- name: JoinChats :exec
 WITH moved AS (
     UPDATE addresses SET chat_id = $1, joined_at = clock_timestamp() WHERE chat_id = $2
+), labelled AS (
+    INSERT INTO chat_labels (chat_id, label, gateway_message_id, present, told_at)
+    SELECT $1, l.label, l.gateway_message_id, l.present, l.told_at FROM chat_labels l WHERE l.chat_id = $2
+    ON CONFLICT ON CONSTRAINT chat_labels_pkey DO NOTHING
+), called AS (
+    UPDATE calls SET chat_id = $1 WHERE chat_id = $2
 ), pointed AS (
     UPDATE chat_merges SET into_id = $1 WHERE into_id = $2 AND chat_id <> $1
 ), known AS (

@@ -224,6 +224,18 @@ type Attempt struct {
 	Reason     *string
 }
 
+type Call struct {
+	ID         int64
+	InstanceID int64
+	Call       string
+	ChatID     int64
+	Video      bool
+	Status     string
+	Rank       int32
+	StartedAt  time.Time
+	ChangedAt  time.Time
+}
+
 type Chat struct {
 	ID            int64
 	InstanceID    int64
@@ -234,6 +246,14 @@ type Chat struct {
 	CreatedAt     time.Time
 	Tat           *time.Time
 	SlotAt        *time.Time
+}
+
+type ChatLabel struct {
+	ChatID           int64
+	Label            string
+	GatewayMessageID string
+	Present          bool
+	ToldAt           time.Time
 }
 
 type ChatMerge struct {
@@ -272,6 +292,22 @@ type GatewayEvent struct {
 	AppliedAt  *time.Time
 	Chat       *string
 	WrittenAt  *time.Time
+}
+
+type Group struct {
+	ChatID      int64
+	Description *string
+	Owner       *string
+	ToldAt      time.Time
+}
+
+type GroupMember struct {
+	ChatID  int64
+	Address string
+	Jid     string
+	Present bool
+	Admin   bool
+	ToldAt  time.Time
 }
 
 type Instance struct {
@@ -317,6 +353,15 @@ type Instance struct {
 	VerifyTokenHash   []byte
 }
 
+type Label struct {
+	InstanceID int64
+	Label      string
+	Name       string
+	Color      int32
+	Deleted    bool
+	ToldAt     time.Time
+}
+
 type Message struct {
 	ID               uuid.UUID
 	Seq              int64
@@ -354,6 +399,15 @@ type Message struct {
 	SettledAt        *time.Time
 	EditedAt         *time.Time
 	DeletedAt        *time.Time
+}
+
+type Presence struct {
+	ChatID     int64
+	Address    string
+	Jid        string
+	State      string
+	LastSeenAt *time.Time
+	ToldAt     time.Time
 }
 
 type Setting struct {

@@ -413,6 +413,18 @@ func (w weeks) statements() []statement {
 		{"NameChats", true, func(q *db.Queries) {
 			_ = q.NameChats(ctx, db.NameChatsParams{InstanceIds: instances, Addresses: []string{"x@lid"}, Names: []string{"Ana"}})
 		}},
+		{"TellPresence", true, func(q *db.Queries) {
+			_ = q.TellPresence(ctx, db.TellPresenceParams{
+				InstanceIds: instances, Chats: []string{"x@lid"}, Addresses: []string{"x@lid"}, Jids: []string{"x@lid"},
+				States: []string{"composing"}, LastSeenAts: []time.Time{now}, ToldAts: []time.Time{now},
+			})
+		}},
+		{"ChatDetail", false, func(q *db.Queries) {
+			_, _ = q.ChatDetail(ctx, db.ChatDetailParams{InstanceID: w.instance, Address: "x@lid"})
+		}},
+		{"ListCalls", false, func(q *db.Queries) {
+			_, _ = q.ListCalls(ctx, db.ListCallsParams{InstanceID: w.instance, BeforeAt: now, BeforeID: 1 << 40, MaxRows: 51})
+		}},
 		{"FindAddresses", true, func(q *db.Queries) {
 			_, _ = q.FindAddresses(ctx, db.FindAddressesParams{InstanceIds: instances, Addresses: []string{"x@lid"}})
 		}},

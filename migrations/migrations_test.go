@@ -172,6 +172,12 @@ func fill(t *testing.T, url string) {
 		INSERT INTO uploads (message_id, data) VALUES (`+id+`, 'file');
 		INSERT INTO chats (instance_id, jid) VALUES (1, '7@lid');
 		INSERT INTO chat_merges (chat_id, into_id) VALUES (2, 1);
+		INSERT INTO groups (chat_id, told_at) VALUES (1, now());
+		INSERT INTO group_members (chat_id, address, jid, present, admin, told_at) VALUES (1, '7@lid', '7@lid', true, false, now());
+		INSERT INTO labels (instance_id, label, name, color, deleted, told_at) VALUES (1, '1', 'new', 1, false, now());
+		INSERT INTO chat_labels (chat_id, label, gateway_message_id, present, told_at) VALUES (1, '1', '', true, now());
+		INSERT INTO presence (chat_id, address, jid, state, told_at) VALUES (1, '7@lid', '7@lid', 'composing', now());
+		INSERT INTO calls (instance_id, call, chat_id, video, status, rank, started_at, changed_at) VALUES (1, 'C', 1, false, 'offer', 0, now(), now());
 		INSERT INTO settings (name, value) VALUES ('log_level', 'info')`)
 	if err != nil {
 		t.Fatal(err)

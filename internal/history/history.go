@@ -342,25 +342,15 @@ func convert[From listed](rows []From, err error) ([]row, error) {
 // Chats returns a page of an instance's conversations, the one that moved last
 // first, and the cursor of the next page.
 func (r *Reader) Chats(ctx context.Context, instance string, limit int, after string) (page []Chat, next string, err error) {
-	q := db.New(r.pool)
-	n, err := limitOf(limit)
+	n, before, err := position(limit, after)
 	if err != nil {
 		return nil, "", err
 	}
-	before := cursor{time.Unix(0, 0).AddDate(8000, 0, 0), math.MaxInt64}
-	if after != "" {
-		if before, err = parseCursor(after); err != nil {
-			return nil, "", err
-		}
-	}
-	i, err := q.InstanceByName(ctx, instance)
-	if errors.Is(err, pgx.ErrNoRows) || !storable(instance) {
-		return nil, "", fault.New(fault.NotFound, "unknown_instance", "No instance has this name.")
-	}
+	i, err := r.instance(ctx, instance)
 	if err != nil {
-		return nil, "", away(err)
+		return nil, "", err
 	}
-	rows, err := q.ListChats(ctx, db.ListChatsParams{InstanceID: i.ID, BeforeAt: before.at, BeforeID: before.n, MaxRows: n + 1})
+	rows, err := db.New(r.pool).ListChats(ctx, db.ListChatsParams{InstanceID: i.ID, BeforeAt: before.at, BeforeID: before.n, MaxRows: n + 1})
 	if err != nil {
 		return nil, "", away(err)
 	}

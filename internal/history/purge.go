@@ -21,6 +21,8 @@ const (
 	purgeRest = 3
 	// uploadsKept is how long a file that was sent is kept for a retry.
 	uploadsKept = 3 * 24 * time.Hour
+	// presenceKept is how long it is remembered what somebody was doing.
+	presenceKept = 24 * time.Hour
 )
 
 // Retention is how long each kind of data is kept since it was stored; zero
@@ -62,6 +64,10 @@ func (p Purger) Purge(ctx context.Context, _ tasks.Purge) error {
 		{"quarantined", p.Keep.Quarantined, events("quarantined")},
 		{"uploads", uploadsKept, func(s span) ([]uuid.UUID, error) {
 			return q.PurgeUploads(ctx, db.PurgeUploadsParams{AfterID: s.after, BeforeID: s.before, Before: s.until, MaxRows: purgeBatch})
+		}},
+		{"presence", presenceKept, func(s span) ([]uuid.UUID, error) {
+			n, err := q.PurgePresence(ctx, db.PurgePresenceParams{Before: s.until, MaxRows: purgeBatch})
+			return make([]uuid.UUID, n), err
 		}},
 		{"evidence", p.Keep.Evidence, func(s span) ([]uuid.UUID, error) {
 			n, err := q.PurgeEvidence(ctx, db.PurgeEvidenceParams{Before: s.until, MaxRows: purgeBatch})

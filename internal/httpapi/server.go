@@ -80,6 +80,9 @@ func New(c Config) http.Handler {
 	add(s, api, apikey.ScopeManage, http.MethodPost, "/v1/instances/{instance}/pause", "pause-instance", "Stop sending for an instance", s.pauseInstance)
 	add(s, api, apikey.ScopeManage, http.MethodPost, "/v1/instances/{instance}/resume", "resume-instance", "Go on sending for an instance", s.resumeInstance)
 	add(s, api, apikey.ScopeRead, http.MethodGet, "/v1/instances/{instance}/chats", "list-chats", "Conversations, the one that moved last first", s.listChats)
+	add(s, api, apikey.ScopeRead, http.MethodGet, "/v1/instances/{instance}/chats/{jid}", "get-chat", "A conversation with its group, labels and presence", s.getChat)
+	add(s, api, apikey.ScopeRead, http.MethodGet, "/v1/instances/{instance}/calls", "list-calls", "Calls that people made, newest first", s.listCalls)
+	add(s, api, apikey.ScopeRead, http.MethodGet, "/v1/instances/{instance}/labels", "list-labels", "Labels of the WhatsApp Business app", s.listLabels)
 	add(s, api, apikey.ScopeRead, http.MethodGet, "/v1/instances/{instance}/chats/{jid}/messages", "list-chat-messages", "A conversation, newest first", s.listChatMessages)
 
 	add(s, api, webhookScope, http.MethodPost, "/webhooks/evolution/{instance}", "evolution-webhook", "An Evolution API event", s.webhookOfInstance)

@@ -64,6 +64,26 @@ func split(u gateway.Update) map[string]*gateway.Update {
 		p := of(d.Account)
 		p.Deletions = append(p.Deletions, d)
 	}
+	for _, s := range u.Presence {
+		p := of(s.Account)
+		p.Presence = append(p.Presence, s)
+	}
+	for _, g := range u.Groups {
+		p := of(g.Account)
+		p.Groups = append(p.Groups, g)
+	}
+	for _, c := range u.Calls {
+		p := of(c.Account)
+		p.Calls = append(p.Calls, c)
+	}
+	for _, l := range u.Labels {
+		p := of(l.Account)
+		p.Labels = append(p.Labels, l)
+	}
+	for _, c := range u.LabelChanges {
+		p := of(c.Account)
+		p.LabelChanges = append(p.LabelChanges, c)
+	}
 	if len(parts) == 0 || len(u.Chats) > 0 || u.Connection != nil {
 		p := of("")
 		p.Chats, p.Connection = u.Chats, u.Connection

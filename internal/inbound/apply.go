@@ -170,6 +170,9 @@ func (s *Service) read(ctx context.Context, q *db.Queries, e db.LockPendingEvent
 	for _, part := range own {
 		n.add(part.instance, e.ReceivedAt, *part.update)
 	}
+	if update.QR != nil { // whoever reads it owns the session
+		n.around.secrets = append(n.around.secrets, e.ID)
+	}
 	if c := update.Connection; c != nil {
 		if err := q.SetConnection(ctx, db.SetConnectionParams{ID: e.InstanceID, Connection: c.State}); err != nil {
 			return "", "", err
@@ -259,6 +262,7 @@ type news struct {
 	chats     db.EnsureChatsParams
 	names     db.NameChatsParams
 	people    []person
+	around    around
 	contacts  db.UpsertContactsParams
 	heard     []heard
 	ours      db.AdoptOursParams
@@ -282,6 +286,7 @@ func (n *news) add(instance int64, received time.Time, u gateway.Update) {
 		n.name(instance, c.JID, c.Name)
 	}
 	n.people = append(n.people, people(instance, u)...)
+	n.surroundings(instance, received, u)
 	for _, m := range u.Messages {
 		n.chat(instance, m.Chat)
 		if !m.FromMe {
@@ -384,6 +389,9 @@ func (s *Service) write(ctx context.Context, q *db.Queries, n *news) error {
 		if err := q.NameChats(ctx, n.names); err != nil {
 			return fmt.Errorf("name chats: %w", err)
 		}
+	}
+	if err := n.around.store(ctx, q); err != nil {
+		return err
 	}
 	if len(n.contacts.Jids) > 0 {
 		if err := q.UpsertContacts(ctx, n.contacts); err != nil {

@@ -1,0 +1,1 @@
+DROP TABLE calls, presence, chat_labels, labels, group_members, groups;
