@@ -300,6 +300,13 @@ type Instance struct {
 	PreviousAppSecret []byte
 	AppSecretHashes   [][]byte
 	VerifyTokenHash   []byte
+	OpenedAt          *time.Time
+	ReconciledTo      *time.Time
+	ReconcileAt       *time.Time
+	ReconcileRun      int32
+	ReconcileUntil    *time.Time
+	Gaps              int64
+	LastGapAt         *time.Time
 }
 
 type Message struct {
@@ -339,6 +346,7 @@ type Message struct {
 	SettledAt        *time.Time
 	EditedAt         *time.Time
 	DeletedAt        *time.Time
+	AckOverdueAt     *time.Time
 }
 
 type Setting struct {
