@@ -61,15 +61,15 @@ WHERE c.messages > 0;
 -- while, so that one whose task is lost is asked for again.
 UPDATE instances i SET reconcile_at = now() + @again::interval
 WHERE i.id = ANY(ARRAY(
-    SELECT d.id FROM instances d
+    SELECT d.id FROM instances d, (SELECT @every::interval AS every, @grace::interval AS grace) p
     WHERE d.gateway IN ('evolution', 'sandbox') AND d.deleted_at IS NULL
       AND (d.paused_at IS NULL OR d.pause_reason = 'operator')
       AND (d.reconcile_at IS NULL OR d.reconcile_at <= now())
-      AND (COALESCE(d.reconciled_to, d.created_at) + @every::interval + @grace::interval <= now()
-           OR d.opened_at + @grace::interval <= now() AND d.opened_at > COALESCE(d.reconciled_to, '-infinity'))
+      AND (COALESCE(d.reconciled_to, d.created_at) + p.every + p.grace <= now()
+           OR d.opened_at + p.grace <= now() AND d.opened_at > COALESCE(d.reconciled_to, '-infinity'))
     ORDER BY d.reconciled_to NULLS FIRST
     LIMIT @max_rows
-    FOR NO KEY UPDATE SKIP LOCKED))
+    FOR NO KEY UPDATE OF d SKIP LOCKED))
 RETURNING i.name;
 
 -- name: ClaimReconcile :one
@@ -85,8 +85,9 @@ UPDATE instances SET reconcile_until = now() + @lease::interval
 WHERE id = @id AND reconcile_run = @run AND deleted_at IS NULL;
 
 -- name: SaveReconciled :execrows
--- SaveReconciled notes how far a run has come. Zero rows: another run has it.
-UPDATE instances SET reconciled_to = @reconciled_to::timestamptz
+-- SaveReconciled notes how far a run has come, which never goes back. Zero rows:
+-- another run has it.
+UPDATE instances SET reconciled_to = GREATEST(reconciled_to, @reconciled_to::timestamptz)
 WHERE id = @id AND reconcile_run = @run AND deleted_at IS NULL;
 
 -- name: EndReconcile :exec

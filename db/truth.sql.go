@@ -154,22 +154,23 @@ func (q *Queries) CountOverdue(ctx context.Context, arg CountOverdueParams) ([]C
 const dueReconciles = `-- name: DueReconciles :many
 UPDATE instances i SET reconcile_at = now() + $1::interval
 WHERE i.id = ANY(ARRAY(
-    SELECT d.id FROM instances d
+    SELECT d.id FROM instances d, (SELECT $2::interval AS every, $3::interval AS grace) p
     WHERE d.gateway IN ('evolution', 'sandbox') AND d.deleted_at IS NULL
       AND (d.paused_at IS NULL OR d.pause_reason = 'operator')
       AND (d.reconcile_at IS NULL OR d.reconcile_at <= now())
-      AND (COALESCE(d.reconciled_to, d.created_at) + $2       OR d.opened_at + $3::interval <= now() AND d.opened_at > COALESCE(d.reconciled_to, '-infinity'))
+      AND (COALESCE(d.reconciled_to, d.created_at) + p.every + p.grace <= now()
+           OR d.opened_at + p.grace <= now() AND d.opened_at > COALESCE(d.reconciled_to, '-infinity'))
     ORDER BY d.reconciled_to NULLS FIRST
     LIMIT $4
-    FOR NO KEY UPDATE SKIP LOCKED))
+    FOR NO KEY UPDATE OF d SKIP LOCKED))
 RETURNING i.name
 `
 
 type DueReconcilesParams struct {
-	Again                                        time.Duration
-	EverypgCatalogintervalGracepgCataloginterval *time.Time
-	Grace                                        time.Duration
-	MaxRows                                      int32
+	Again   time.Duration
+	Every   time.Duration
+	Grace   time.Duration
+	MaxRows int32
 }
 
 // DueReconciles takes the instances that are to be compared with their gateways
@@ -179,7 +180,7 @@ type DueReconcilesParams struct {
 func (q *Queries) DueReconciles(ctx context.Context, arg DueReconcilesParams) ([]string, error) {
 	rows, err := q.db.Query(ctx, dueReconciles,
 		arg.Again,
-		arg.EverypgCatalogintervalGracepgCataloginterval,
+		arg.Every,
 		arg.Grace,
 		arg.MaxRows,
 	)
@@ -353,7 +354,7 @@ func (q *Queries) SaveAckWatch(ctx context.Context, at string) error {
 }
 
 const saveReconciled = `-- name: SaveReconciled :execrows
-UPDATE instances SET reconciled_to = $1::timestamptz
+UPDATE instances SET reconciled_to = GREATEST(reconciled_to, $1::timestamptz)
 WHERE id = $2 AND reconcile_run = $3 AND deleted_at IS NULL
 `
 
@@ -363,7 +364,8 @@ type SaveReconciledParams struct {
 	Run          int32
 }
 
-// SaveReconciled notes how far a run has come. Zero rows: another run has it.
+// SaveReconciled notes how far a run has come, which never goes back. Zero rows:
+// another run has it.
 func (q *Queries) SaveReconciled(ctx context.Context, arg SaveReconciledParams) (int64, error) {
 	result, err := q.db.Exec(ctx, saveReconciled, arg.ReconciledTo, arg.ID, arg.Run)
 	if err != nil {
