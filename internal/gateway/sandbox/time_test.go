@@ -124,7 +124,7 @@ func TestAWebhookIsGivenUpAfterItsLastTry(t *testing.T) {
 		if len(r.bodies) != 4 {
 			t.Errorf("%d tries, want 4", len(r.bodies))
 		}
-		want := `{"unfinished":0,"attempts":4,"delivered":0,"duplicated":0,"dropped":0,"refused":0,"exhausted":1,"overflowed":0}`
+		want := `{"unfinished":0,"attempts":4,"delivered":0,"duplicated":0,"dropped":0,"refused":0,"exhausted":1,"overflowed":0,"forgotten":0}`
 		if got := ask(t, s, http.MethodGet, "/sandbox/webhooks", "").Body.String(); got != want {
 			t.Errorf("counts\n got %s\nwant %s", got, want)
 		}
