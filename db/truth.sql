@@ -1,7 +1,8 @@
 -- name: Unacknowledged :many
 -- Unacknowledged lists messages of ours that were settled between two times and
 -- of which their gateway has said nothing since it took them, oldest first. Each
--- is listed until it is marked, or told of.
+-- is listed until it is marked, or told of. Of what goes to groups gateways say
+-- nothing, so that means nothing.
 SELECT m.id, m.settled_at::timestamptz AS settled_at, m.gateway_message_id::text AS gateway_message_id, i.id AS instance_id,
        i.name AS instance, i.gateway, i.base_url, i.credential, i.phone_number_id
 FROM (
@@ -9,6 +10,7 @@ FROM (
     WHERE s.settled_at IS NOT NULL AND s.direction = 'outbound'
       AND s.settled_at > @after::timestamptz AND s.settled_at <= @until::timestamptz
       AND s.status = 'accepted' AND s.attempt > 0 AND s.gateway_message_id IS NOT NULL AND s.ack_overdue_at IS NULL
+      AND (SELECT c.jid FROM chats c WHERE c.id = s.chat_id) NOT LIKE '%@g.us'
     ORDER BY s.settled_at
     LIMIT @max_rows
 ) m

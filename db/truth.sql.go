@@ -382,6 +382,7 @@ FROM (
     WHERE s.settled_at IS NOT NULL AND s.direction = 'outbound'
       AND s.settled_at > $1::timestamptz AND s.settled_at <= $2::timestamptz
       AND s.status = 'accepted' AND s.attempt > 0 AND s.gateway_message_id IS NOT NULL AND s.ack_overdue_at IS NULL
+      AND (SELECT c.jid FROM chats c WHERE c.id = s.chat_id) NOT LIKE '%@g.us'
     ORDER BY s.settled_at
     LIMIT $3
 ) m
@@ -409,7 +410,8 @@ type UnacknowledgedRow struct {
 
 // Unacknowledged lists messages of ours that were settled between two times and
 // of which their gateway has said nothing since it took them, oldest first. Each
-// is listed until it is marked, or told of.
+// is listed until it is marked, or told of. Of what goes to groups gateways say
+// nothing, so that means nothing.
 func (q *Queries) Unacknowledged(ctx context.Context, arg UnacknowledgedParams) ([]UnacknowledgedRow, error) {
 	rows, err := q.db.Query(ctx, unacknowledged, arg.After, arg.Until, arg.MaxRows)
 	if err != nil {

@@ -18,7 +18,7 @@ type Way struct {
 // Shown is the Way of a single piece of evidence. A larger status implies the
 // smaller ones. Statuses that no gateway reports show nothing.
 func Shown(status MessageStatus, at time.Time) (w Way) {
-	switch status { //nolint:exhaustive // the others are decided here, not reported
+	switch status {
 	case MessageStatusAccepted:
 	case MessageStatusSent:
 		w.Sent = at

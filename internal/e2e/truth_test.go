@@ -201,11 +201,16 @@ func TestAMessageThatNothingIsHeardOfIsMarkedUntilItIs(t *testing.T) {
 	if err := s.gateway.SetFaults(f); err != nil {
 		t.Fatal(err)
 	}
+	group := s.send("sales", "120363000000000001@g.us", "Hola a todos")["id"]
+	s.awaitStatus(group, "accepted")
 	late := s.send("sales", "+5215550000001", "¿Llegó?")["id"]
 	var m map[string]any
 	eventually(t, "it is marked", func() bool { m = s.message(late); return m["ack_overdue_at"] != nil })
 	if m["status"] != "accepted" {
 		t.Errorf("status = %v, want accepted", m["status"])
+	}
+	if m := s.message(group); m["ack_overdue_at"] != nil {
+		t.Error("a message to a group is marked, of which gateways report nothing")
 	}
 	if rows := s.list("/v1/messages?ack_overdue=true"); len(rows) != 1 || rows[0]["id"] != late {
 		t.Errorf("overdue are %v, want the message", rows)
@@ -228,8 +233,8 @@ func TestAMessageThatNothingIsHeardOfIsMarkedUntilItIs(t *testing.T) {
 	if n := s.shown("sales")["ack_overdue"]; n != 0.0 {
 		t.Errorf("the instance counts %v overdue, want none", n)
 	}
-	if got := len(s.gateway.Sent()); got != 1 {
-		t.Errorf("it was sent %d times", got)
+	if got := len(s.gateway.Sent()); got != 2 {
+		t.Errorf("the gateway was asked %d times to send two messages", got)
 	}
 }
 
