@@ -34,47 +34,25 @@ type way struct {
 	Settled, Leased                         bool
 }
 
-// reference is the state machine as a pure function of all evidence, in no
-// order: the best rank counts, and the first time that each rank was shown. A
-// failure counts until the message was delivered, and a judgement of our own
-// (ours) until anything shows that it was accepted.
-func reference(accepted, ours *time.Time, told []proof) way {
-	rank := map[string]int{"accepted": 2, "sent": 3, "delivered": 4, "read": 5, "played": 6}
-	w := way{Status: "accepted", Accepted: accepted, Settled: true}
-	var failed *time.Time
-	best := 2
-	for _, p := range told {
-		w.Accepted = earlier(w.Accepted, p.at)
-		if p.status == "failed" {
-			failed = earlier(failed, p.at)
-			continue
+// reference is the row of a message that went this way.
+func reference(w db.Way) way {
+	at := func(t time.Time) *time.Time {
+		if t.IsZero() {
+			return nil
 		}
-		best = max(best, rank[p.status])
-		for r, at := range map[int]**time.Time{3: &w.Sent, 4: &w.Delivered, 5: &w.Read, 6: &w.Played} {
-			if rank[p.status] >= r {
-				*at = earlier(*at, p.at)
-			}
+		return &t
+	}
+	out := way{
+		Status: string(w.Status()), Accepted: at(w.Accepted), Sent: at(w.Sent), Delivered: at(w.Delivered), Read: at(w.Read), Played: at(w.Played),
+		Settled: true,
+	}
+	if w.Status() == db.MessageStatusFailed {
+		out.Stopped = at(w.Failed)
+		if out.Stopped == nil {
+			out.Stopped = at(w.GaveUp)
 		}
 	}
-	for status, r := range rank {
-		if r == best {
-			w.Status = status
-		}
-	}
-	if best <= 3 && failed != nil {
-		w.Status, w.Stopped = "failed", failed
-	}
-	if len(told) == 0 && ours != nil {
-		w.Status, w.Stopped = "failed", ours
-	}
-	return w
-}
-
-func earlier(a *time.Time, b time.Time) *time.Time {
-	if a != nil && !b.Before(*a) {
-		return a
-	}
-	return &b
+	return out
 }
 
 // lab makes messages, one for each round, and tells of them.
@@ -239,7 +217,7 @@ func TestAnyOrderOfEvidenceEndsInTheSameRow(t *testing.T) {
 
 			m := l.message(t, id)
 			base := acceptedBySettling(t, m)
-			if diff := cmp.Diff(reference(&base, nil, told), wayOf(m)); diff != "" {
+			if diff := cmp.Diff(reference(accepted(base, told)), wayOf(m)); diff != "" {
 				t.Fatalf("round %d: %v told as %v, known at %d (-want +got):\n%s", round, told, batches, known, diff)
 			}
 			checkHistory(t, m, told)
@@ -272,6 +250,11 @@ func acceptedBySettling(t *testing.T, m db.Message) time.Time {
 	}
 	t.Fatal("the history does not say when the message was accepted")
 	return time.Time{}
+}
+
+// accepted is the way of a message that was accepted, and of which this was told.
+func accepted(at time.Time, told []proof) db.Way {
+	return wayThrough(told).Join(db.Shown(db.MessageStatusAccepted, at))
 }
 
 // checkHistory checks that the history tells of each status once.
@@ -308,7 +291,7 @@ func TestEvidenceToldByManyAtOnceEndsInTheSameRow(t *testing.T) {
 
 		m := l.message(t, id)
 		base := acceptedBySettling(t, m)
-		if diff := cmp.Diff(reference(&base, nil, told), wayOf(m)); diff != "" {
+		if diff := cmp.Diff(reference(accepted(base, told)), wayOf(m)); diff != "" {
 			t.Fatalf("round %d: %v (-want +got):\n%s", round, told, diff)
 		}
 	}
@@ -353,21 +336,13 @@ func TestOurOwnJudgementIsOverruled(t *testing.T) {
 			l.tell(t, gateway, b...)
 		}
 		m := l.message(t, id)
-		if diff := cmp.Diff(reference(nil, stopped, told), withoutDefault(wayOf(m), told)); diff != "" {
+		if diff := cmp.Diff(reference(wayThrough(told).Join(db.Way{GaveUp: *stopped})), wayOf(m)); diff != "" {
 			t.Fatalf("round %d: %v told as %v (-want +got):\n%s", round, told, batches, diff)
 		}
 		if failed := m.Status == db.MessageStatusFailed; failed != (m.ErrorCode != nil) && len(told) > 0 {
 			t.Fatalf("round %d: status %s with the error %v", round, m.Status, m.ErrorCode)
 		}
 	}
-}
-
-// withoutDefault lets a message that nothing was told of be as it was.
-func withoutDefault(w way, told []proof) way {
-	if len(told) == 0 {
-		w.Accepted = nil
-	}
-	return w
 }
 
 func TestAFailureThatWasDeliveredAfterAllIsDelivered(t *testing.T) {

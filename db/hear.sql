@@ -271,6 +271,7 @@ WITH told AS (
         stopped_at = CASE WHEN b.failed THEN b.best_failed_at END,
         settled_at = COALESCE(m.settled_at, now()),
         lease_until = NULL,
+        ack_overdue_at = CASE WHEN b.best_sent_at IS NULL AND NOT b.failed THEN m.ack_overdue_at END,
         error_code = CASE WHEN b.failed THEN COALESCE(m.error_code, 'gateway_reported_failure') END,
         error_text = CASE WHEN b.failed THEN COALESCE(m.error_text, NULLIF(b.reason, ''), 'The gateway reported that it could not be delivered.') END,
         -- Each status once, in whatever order they are told; a retried message tells them again.
@@ -332,6 +333,7 @@ RETURNING e.instance_id, e.gateway_message_id, e.status::text AS status, e.at, C
 -- stays.
 UPDATE instances
 SET connection = @connection,
+    opened_at = CASE WHEN @connection = 'open' THEN now() ELSE opened_at END,
     failures = CASE WHEN @connection = 'open' THEN 0 ELSE failures END,
     blocked_until = CASE WHEN @connection = 'open' THEN NULL ELSE blocked_until END,
     block_reason = CASE WHEN @connection = 'open' THEN NULL ELSE block_reason END,

@@ -101,7 +101,7 @@ WITH told AS (
         ) f
         ORDER BY f.id
     ) e
-    CROSS JOIN LATERAL (SELECT id, seq, instance_id, chat_id, direction, status, type, text, content, sender, gateway_message_id, reply_to, priority, send_at, expires_at, metadata, idempotency_key, request_hash, attempt, max_attempts, next_attempt_at, lease_until, task_batch, error_code, error_text, history, created_at, accepted_at, sent_at, delivered_at, read_at, played_at, stopped_at, settled_at, edited_at, deleted_at FROM messages x WHERE x.id = e.message_id LIMIT 1 FOR NO KEY UPDATE OF x) m
+    CROSS JOIN LATERAL (SELECT id, seq, instance_id, chat_id, direction, status, type, text, content, sender, gateway_message_id, reply_to, priority, send_at, expires_at, metadata, idempotency_key, request_hash, attempt, max_attempts, next_attempt_at, lease_until, task_batch, error_code, error_text, history, created_at, accepted_at, sent_at, delivered_at, read_at, played_at, stopped_at, settled_at, edited_at, deleted_at, ack_overdue_at FROM messages x WHERE x.id = e.message_id LIMIT 1 FOR NO KEY UPDATE OF x) m
 ), best AS (
     SELECT k.id, k.chat_id, k.direction, k.old_sent_at, k.old_delivered_at, k.old_read_at, k.old_played_at, k.old_failed_at, k.message_id, k.instance_id, k.gateway_message_id, k.accepted_at, k.failed_at, k.sent_at, k.delivered_at, k.read_at, k.played_at, k.told_sent_at, k.told_delivered_at, k.told_read_at, k.reason,
            LEAST(k.old_sent_at, k.sent_at) AS best_sent_at,
@@ -128,6 +128,7 @@ WITH told AS (
         stopped_at = CASE WHEN b.failed THEN b.best_failed_at END,
         settled_at = COALESCE(m.settled_at, now()),
         lease_until = NULL,
+        ack_overdue_at = CASE WHEN b.best_sent_at IS NULL AND NOT b.failed THEN m.ack_overdue_at END,
         error_code = CASE WHEN b.failed THEN COALESCE(m.error_code, 'gateway_reported_failure') END,
         error_text = CASE WHEN b.failed THEN COALESCE(m.error_text, NULLIF(b.reason, ''), 'The gateway reported that it could not be delivered.') END,
         -- Each status once, in whatever order they are told; a retried message tells them again.
@@ -581,6 +582,7 @@ func (q *Queries) OverdueEvents(ctx context.Context, arg OverdueEventsParams) ([
 const setConnection = `-- name: SetConnection :exec
 UPDATE instances
 SET connection = $1,
+    opened_at = CASE WHEN $1 = 'open' THEN now() ELSE opened_at END,
     failures = CASE WHEN $1 = 'open' THEN 0 ELSE failures END,
     blocked_until = CASE WHEN $1 = 'open' THEN NULL ELSE blocked_until END,
     block_reason = CASE WHEN $1 = 'open' THEN NULL ELSE block_reason END,

@@ -116,6 +116,29 @@ JOIN instances i ON i.id = m.instance_id
 JOIN chats c ON c.id = m.chat_id
 ORDER BY m.created_at DESC, m.seq DESC;
 
+-- name: ListOverdueMessages :many
+-- ListOverdueMessages is ListMessages for messages of which their gateway has
+-- said nothing since it took them, which have an index of their own.
+SELECT sqlc.embed(m), i.name AS instance, c.jid AS chat
+FROM (
+    SELECT page.id
+    FROM unnest(@instance_ids::bigint[]) AS wanted(id)
+    CROSS JOIN LATERAL (
+        SELECT p.id, p.created_at, p.seq FROM messages p
+        WHERE p.instance_id = wanted.id AND p.ack_overdue_at IS NOT NULL
+          AND (p.created_at, p.seq) < (@before_at::timestamptz, @before_seq::bigint)
+          AND p.created_at >= @since::timestamptz
+        ORDER BY p.created_at DESC, p.seq DESC
+        LIMIT @max_rows
+    ) page
+    ORDER BY page.created_at DESC, page.seq DESC
+    LIMIT @max_rows
+) page
+JOIN messages m ON m.id = page.id
+JOIN instances i ON i.id = m.instance_id
+JOIN chats c ON c.id = m.chat_id
+ORDER BY m.created_at DESC, m.seq DESC;
+
 -- name: ListChatMessages :many
 -- ListChatMessages is ListMessages for given chats.
 SELECT sqlc.embed(m), i.name AS instance, c.jid AS chat

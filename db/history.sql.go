@@ -114,7 +114,7 @@ func (q *Queries) ChatIDs(ctx context.Context, arg ChatIDsParams) ([]int64, erro
 }
 
 const listChatMessages = `-- name: ListChatMessages :many
-SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, i.name AS instance, c.jid AS chat
+SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, m.ack_overdue_at, i.name AS instance, c.jid AS chat
 FROM (
     SELECT page.id
     FROM unnest($1::bigint[]) AS wanted(id)
@@ -202,6 +202,7 @@ func (q *Queries) ListChatMessages(ctx context.Context, arg ListChatMessagesPara
 			&i.Message.SettledAt,
 			&i.Message.EditedAt,
 			&i.Message.DeletedAt,
+			&i.Message.AckOverdueAt,
 			&i.Instance,
 			&i.Chat,
 		); err != nil {
@@ -282,7 +283,7 @@ func (q *Queries) ListChats(ctx context.Context, arg ListChatsParams) ([]ListCha
 }
 
 const listMessages = `-- name: ListMessages :many
-SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, i.name AS instance, c.jid AS chat
+SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, m.ack_overdue_at, i.name AS instance, c.jid AS chat
 FROM (
     SELECT page.id
     FROM unnest($1::bigint[]) AS wanted(id)
@@ -374,6 +375,7 @@ func (q *Queries) ListMessages(ctx context.Context, arg ListMessagesParams) ([]L
 			&i.Message.SettledAt,
 			&i.Message.EditedAt,
 			&i.Message.DeletedAt,
+			&i.Message.AckOverdueAt,
 			&i.Instance,
 			&i.Chat,
 		); err != nil {
@@ -388,7 +390,7 @@ func (q *Queries) ListMessages(ctx context.Context, arg ListMessagesParams) ([]L
 }
 
 const listOpenMessages = `-- name: ListOpenMessages :many
-SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, i.name AS instance, c.jid AS chat
+SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, m.ack_overdue_at, i.name AS instance, c.jid AS chat
 FROM (
     SELECT page.id
     FROM unnest($1::bigint[]) AS wanted(id)
@@ -480,6 +482,111 @@ func (q *Queries) ListOpenMessages(ctx context.Context, arg ListOpenMessagesPara
 			&i.Message.SettledAt,
 			&i.Message.EditedAt,
 			&i.Message.DeletedAt,
+			&i.Message.AckOverdueAt,
+			&i.Instance,
+			&i.Chat,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listOverdueMessages = `-- name: ListOverdueMessages :many
+SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, m.ack_overdue_at, i.name AS instance, c.jid AS chat
+FROM (
+    SELECT page.id
+    FROM unnest($1::bigint[]) AS wanted(id)
+    CROSS JOIN LATERAL (
+        SELECT p.id, p.created_at, p.seq FROM messages p
+        WHERE p.instance_id = wanted.id AND p.ack_overdue_at IS NOT NULL
+          AND (p.created_at, p.seq) < ($2::timestamptz, $3::bigint)
+          AND p.created_at >= $4::timestamptz
+        ORDER BY p.created_at DESC, p.seq DESC
+        LIMIT $5
+    ) page
+    ORDER BY page.created_at DESC, page.seq DESC
+    LIMIT $5
+) page
+JOIN messages m ON m.id = page.id
+JOIN instances i ON i.id = m.instance_id
+JOIN chats c ON c.id = m.chat_id
+ORDER BY m.created_at DESC, m.seq DESC
+`
+
+type ListOverdueMessagesParams struct {
+	InstanceIds []int64
+	BeforeAt    time.Time
+	BeforeSeq   int64
+	Since       time.Time
+	MaxRows     int32
+}
+
+type ListOverdueMessagesRow struct {
+	Message  Message
+	Instance string
+	Chat     string
+}
+
+// ListOverdueMessages is ListMessages for messages of which their gateway has
+// said nothing since it took them, which have an index of their own.
+func (q *Queries) ListOverdueMessages(ctx context.Context, arg ListOverdueMessagesParams) ([]ListOverdueMessagesRow, error) {
+	rows, err := q.db.Query(ctx, listOverdueMessages,
+		arg.InstanceIds,
+		arg.BeforeAt,
+		arg.BeforeSeq,
+		arg.Since,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListOverdueMessagesRow
+	for rows.Next() {
+		var i ListOverdueMessagesRow
+		if err := rows.Scan(
+			&i.Message.ID,
+			&i.Message.Seq,
+			&i.Message.InstanceID,
+			&i.Message.ChatID,
+			&i.Message.Direction,
+			&i.Message.Status,
+			&i.Message.Type,
+			&i.Message.Text,
+			&i.Message.Content,
+			&i.Message.Sender,
+			&i.Message.GatewayMessageID,
+			&i.Message.ReplyTo,
+			&i.Message.Priority,
+			&i.Message.SendAt,
+			&i.Message.ExpiresAt,
+			&i.Message.Metadata,
+			&i.Message.IdempotencyKey,
+			&i.Message.RequestHash,
+			&i.Message.Attempt,
+			&i.Message.MaxAttempts,
+			&i.Message.NextAttemptAt,
+			&i.Message.LeaseUntil,
+			&i.Message.TaskBatch,
+			&i.Message.ErrorCode,
+			&i.Message.ErrorText,
+			&i.Message.History,
+			&i.Message.CreatedAt,
+			&i.Message.AcceptedAt,
+			&i.Message.SentAt,
+			&i.Message.DeliveredAt,
+			&i.Message.ReadAt,
+			&i.Message.PlayedAt,
+			&i.Message.StoppedAt,
+			&i.Message.SettledAt,
+			&i.Message.EditedAt,
+			&i.Message.DeletedAt,
+			&i.Message.AckOverdueAt,
 			&i.Instance,
 			&i.Chat,
 		); err != nil {
@@ -494,7 +601,7 @@ func (q *Queries) ListOpenMessages(ctx context.Context, arg ListOpenMessagesPara
 }
 
 const listStoppedMessages = `-- name: ListStoppedMessages :many
-SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, i.name AS instance, c.jid AS chat
+SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, m.ack_overdue_at, i.name AS instance, c.jid AS chat
 FROM (
     SELECT page.id
     FROM unnest($1::bigint[]) AS wanted(id)
@@ -586,6 +693,7 @@ func (q *Queries) ListStoppedMessages(ctx context.Context, arg ListStoppedMessag
 			&i.Message.SettledAt,
 			&i.Message.EditedAt,
 			&i.Message.DeletedAt,
+			&i.Message.AckOverdueAt,
 			&i.Instance,
 			&i.Chat,
 		); err != nil {
@@ -600,7 +708,7 @@ func (q *Queries) ListStoppedMessages(ctx context.Context, arg ListStoppedMessag
 }
 
 const messageDetail = `-- name: MessageDetail :one
-SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, i.name AS instance, c.jid AS chat,
+SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, m.ack_overdue_at, i.name AS instance, c.jid AS chat,
        COALESCE((SELECT jsonb_agg(to_jsonb(a) ORDER BY a.attempt) FROM attempts a WHERE a.message_id = m.id), '[]')::jsonb AS attempts
 FROM messages m
 JOIN instances i ON i.id = m.instance_id
@@ -657,6 +765,7 @@ func (q *Queries) MessageDetail(ctx context.Context, id uuid.UUID) (MessageDetai
 		&i.Message.SettledAt,
 		&i.Message.EditedAt,
 		&i.Message.DeletedAt,
+		&i.Message.AckOverdueAt,
 		&i.Instance,
 		&i.Chat,
 		&i.Attempts,
@@ -665,7 +774,7 @@ func (q *Queries) MessageDetail(ctx context.Context, id uuid.UUID) (MessageDetai
 }
 
 const messagesByID = `-- name: MessagesByID :many
-SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, i.name AS instance, c.jid AS chat
+SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, m.ack_overdue_at, i.name AS instance, c.jid AS chat
 FROM messages m
 JOIN instances i ON i.id = m.instance_id
 JOIN chats c ON c.id = m.chat_id
@@ -724,6 +833,7 @@ func (q *Queries) MessagesByID(ctx context.Context, ids []uuid.UUID) ([]Messages
 			&i.Message.SettledAt,
 			&i.Message.EditedAt,
 			&i.Message.DeletedAt,
+			&i.Message.AckOverdueAt,
 			&i.Instance,
 			&i.Chat,
 		); err != nil {
@@ -816,7 +926,7 @@ func (q *Queries) RetryMessage(ctx context.Context, id uuid.UUID) (uuid.UUID, er
 }
 
 const searchMessages = `-- name: SearchMessages :many
-SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, i.name AS instance, c.jid AS chat
+SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, m.ack_overdue_at, i.name AS instance, c.jid AS chat
 FROM (
     SELECT f.id
     FROM (
@@ -919,6 +1029,7 @@ func (q *Queries) SearchMessages(ctx context.Context, arg SearchMessagesParams) 
 			&i.Message.SettledAt,
 			&i.Message.EditedAt,
 			&i.Message.DeletedAt,
+			&i.Message.AckOverdueAt,
 			&i.Instance,
 			&i.Chat,
 		); err != nil {

@@ -121,7 +121,7 @@ const dropDoubles = `-- name: DropDoubles :exec
 WITH doubles AS MATERIALIZED (
     SELECT CASE WHEN w.keeps THEN o.id ELSE m.id END AS id, CASE WHEN w.keeps THEN m.id ELSE o.id END AS kept
     FROM (SELECT unnest($1::uuid[]) AS id) t
-    CROSS JOIN LATERAL (SELECT x.id, x.seq, x.instance_id, x.chat_id, x.direction, x.status, x.type, x.text, x.content, x.sender, x.gateway_message_id, x.reply_to, x.priority, x.send_at, x.expires_at, x.metadata, x.idempotency_key, x.request_hash, x.attempt, x.max_attempts, x.next_attempt_at, x.lease_until, x.task_batch, x.error_code, x.error_text, x.history, x.created_at, x.accepted_at, x.sent_at, x.delivered_at, x.read_at, x.played_at, x.stopped_at, x.settled_at, x.edited_at, x.deleted_at FROM messages x WHERE x.id = t.id LIMIT 1) m
+    CROSS JOIN LATERAL (SELECT x.id, x.seq, x.instance_id, x.chat_id, x.direction, x.status, x.type, x.text, x.content, x.sender, x.gateway_message_id, x.reply_to, x.priority, x.send_at, x.expires_at, x.metadata, x.idempotency_key, x.request_hash, x.attempt, x.max_attempts, x.next_attempt_at, x.lease_until, x.task_batch, x.error_code, x.error_text, x.history, x.created_at, x.accepted_at, x.sent_at, x.delivered_at, x.read_at, x.played_at, x.stopped_at, x.settled_at, x.edited_at, x.deleted_at, x.ack_overdue_at FROM messages x WHERE x.id = t.id LIMIT 1) m
     CROSS JOIN LATERAL (
         SELECT x.id, x.seq, x.attempt FROM messages x
         WHERE x.gateway_message_id = m.gateway_message_id AND x.instance_id + 0 = m.instance_id AND x.chat_id = $2 LIMIT 1

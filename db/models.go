@@ -351,6 +351,13 @@ type Instance struct {
 	PreviousAppSecret []byte
 	AppSecretHashes   [][]byte
 	VerifyTokenHash   []byte
+	OpenedAt          *time.Time
+	ReconciledTo      *time.Time
+	ReconcileAt       *time.Time
+	ReconcileRun      int32
+	ReconcileUntil    *time.Time
+	Gaps              int64
+	LastGapAt         *time.Time
 }
 
 type Label struct {
@@ -399,6 +406,7 @@ type Message struct {
 	SettledAt        *time.Time
 	EditedAt         *time.Time
 	DeletedAt        *time.Time
+	AckOverdueAt     *time.Time
 }
 
 type Presence struct {

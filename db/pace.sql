@@ -154,5 +154,5 @@ RETURNING name;
 -- EndPause resumes an instance that a refusal paused. Zero rows mean that it is
 -- not paused, or by a person.
 UPDATE instances
-SET paused_at = NULL, pause_reason = NULL, probe_at = NULL, failures = 0, blocked_until = NULL, block_reason = NULL, updated_at = now()
+SET paused_at = NULL, pause_reason = NULL, probe_at = NULL, failures = 0, blocked_until = NULL, block_reason = NULL, opened_at = now(), updated_at = now()
 WHERE id = @id AND paused_at IS NOT NULL AND pause_reason <> 'operator';

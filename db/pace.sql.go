@@ -179,7 +179,7 @@ SELECT h.id, h.seq, h.status, h.next_attempt_at::timestamptz AS next_attempt_at,
        h.idempotency_key, h.send_at, i.name AS instance, c.jid AS chat, h.text
 FROM instances i
 CROSS JOIN LATERAL (
-    SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at FROM messages m
+    SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, m.ack_overdue_at FROM messages m
     WHERE m.instance_id = i.id AND m.settled_at IS NULL AND m.seq > 0 AND m.status IN ('queued', 'scheduled') AND m.next_attempt_at <= now()
     ORDER BY m.priority, m.seq
     LIMIT 1
@@ -272,7 +272,7 @@ func (q *Queries) DueProbes(ctx context.Context, every time.Duration) ([]string,
 
 const endPause = `-- name: EndPause :execrows
 UPDATE instances
-SET paused_at = NULL, pause_reason = NULL, probe_at = NULL, failures = 0, blocked_until = NULL, block_reason = NULL, updated_at = now()
+SET paused_at = NULL, pause_reason = NULL, probe_at = NULL, failures = 0, blocked_until = NULL, block_reason = NULL, opened_at = now(), updated_at = now()
 WHERE id = $1 AND paused_at IS NOT NULL AND pause_reason <> 'operator'
 `
 

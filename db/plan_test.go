@@ -470,6 +470,22 @@ func (w weeks) statements() []statement {
 			_, _ = q.PurgeEvents(ctx, db.PurgeEventsParams{BeforeID: uuid.UUID{1}, States: []string{"applied"}, MaxRows: 500})
 		}},
 
+		{"Unacknowledged", false, func(q *db.Queries) {
+			_, _ = q.Unacknowledged(ctx, db.UnacknowledgedParams{After: now.Add(-time.Minute), Until: now, MaxRows: 500})
+		}},
+		{"MarkOverdue", false, func(q *db.Queries) { _, _ = q.MarkOverdue(ctx, ids) }},
+		{"CountOverdue", false, func(q *db.Queries) {
+			_, _ = q.CountOverdue(ctx, db.CountOverdueParams{InstanceIds: all, Since: now.Add(-time.Hour)})
+		}},
+		{"KnownWays", true, func(q *db.Queries) {
+			_, _ = q.KnownWays(ctx, db.KnownWaysParams{InstanceID: w.instance, GatewayMessageIds: gateways})
+		}},
+		{"ListOverdueMessages", false, func(q *db.Queries) {
+			_, _ = q.ListOverdueMessages(ctx, db.ListOverdueMessagesParams{
+				InstanceIds: all, BeforeAt: now, BeforeSeq: 1 << 40, Since: now.AddDate(-1, 0, 0), MaxRows: 51,
+			})
+		}},
+
 		list("ListMessages of an instance", instances),
 		list("ListMessages of all", all),
 		{"WalkMessages", false, func(q *db.Queries) {

@@ -104,7 +104,7 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 	metrics := worker.NewMetrics(registry)
 
 	sender := evolution.NewSender(egress.NewClient(cfg.AllowPrivateTargets))
-	evo := outbound.Gateway{Sender: sender, Finder: sender, Prober: sender, BaseURL: cfg.EvolutionBaseURL, Credential: cfg.EvolutionAPIKey}
+	evo := outbound.Gateway{Sender: sender, Finder: sender, Prober: sender, Historian: sender, BaseURL: cfg.EvolutionBaseURL, Credential: cfg.EvolutionAPIKey}
 	meta := cloud.NewSender(egress.NewClient(cfg.AllowPrivateTargets))
 	decoder := evolution.Decoder{}
 	out := outbound.New(outbound.Config{
@@ -118,19 +118,30 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 	in := inbound.New(inbound.Config{
 		Pool: pool, Client: client, Log: log,
 		Decoders: map[string]gateway.Decoder{"evolution": decoder, "sandbox": decoder, "cloud": cloud.Decoder{}},
+		OnGap:    metrics.Gap,
 	})
 	purger := history.Purger{Pool: pool, Log: logging.Component(log, "worker.purge"), Keep: history.Retention{
 		Messages: cfg.Retention["messages"], Events: cfg.Retention["events"],
 		Quarantined: cfg.Retention["quarantined"], Evidence: cfg.Retention["evidence"],
 	}}
-	relay := worker.NewRelay(worker.RelayConfig{Pool: pool, Client: client, Redis: rdb, Metrics: metrics, Log: logging.Component(log, "worker.relay")})
+	upkeep := worker.Upkeep{
+		Purger:   purger,
+		Watchdog: &outbound.Watchdog{Out: out, Log: log, Patience: cfg.AckPatience, Overdue: metrics.Overdue},
+		Reconciler: &inbound.Reconciler{
+			In: in, Recorders: out, Log: log, Every: cfg.ReconcileEvery, Grace: cfg.ReconcileGrace, Depth: cfg.ReconcileDepth,
+		},
+	}
+	relay := worker.NewRelay(worker.RelayConfig{
+		Pool: pool, Client: client, Redis: rdb, Metrics: metrics, Log: logging.Component(log, "worker.relay"),
+		AckPatience: cfg.AckPatience, ReconcileEvery: cfg.ReconcileEvery, ReconcileGrace: cfg.ReconcileGrace,
+	})
 
 	health, err := serveHealth(ctx, log, cfg.WorkerAddr, pool, rdb, registry)
 	if err != nil {
 		return err
 	}
 	bell := worker.NewBell(ctx.Done())
-	servers, err := startServers(ctx, cfg, bell, worker.Mux(out, in, purger, metrics, log), log)
+	servers, err := startServers(ctx, cfg, bell, worker.Mux(out, in, upkeep, metrics, log), log)
 	if err != nil {
 		return err
 	}

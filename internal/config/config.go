@@ -49,6 +49,11 @@ type Config struct {
 
 	Retention map[string]time.Duration // how long messages, events, quarantined events and evidence are kept; 0: for ever
 
+	AckPatience    time.Duration // after which a message without a report is overdue; 0: never
+	ReconcileEvery time.Duration // between two comparisons of an instance with its gateway's records; 0: none
+	ReconcileGrace time.Duration // how long a webhook may be on its way before its message counts as missing
+	ReconcileDepth time.Duration // how far the first comparison looks back; what is older counts as history
+
 	OTLPEndpoint string // base URL, no trailing slash; traces go to /v1/traces below it; empty: tracing is off
 }
 
@@ -91,6 +96,10 @@ func LoadFor(getenv func(string) string, required ...string) (Config, error) {
 		AllowPrivateTargets: r.boolean("ALLOW_PRIVATE_TARGETS", "false"),
 		ShutdownWait:        r.duration("SHUTDOWN_WAIT", "25s", time.Second, 10*time.Minute),
 		Retention:           r.days("RETENTION_DAYS", "messages=0,events=30,quarantined=0,evidence=7"),
+		AckPatience:         r.duration("ACK_PATIENCE", "10m", 0, 24*time.Hour),
+		ReconcileEvery:      r.duration("RECONCILE_EVERY", "15m", 0, 24*time.Hour),
+		ReconcileGrace:      r.duration("RECONCILE_GRACE", "2m", 0, time.Hour),
+		ReconcileDepth:      r.duration("RECONCILE_DEPTH", "24h", time.Minute, 365*24*time.Hour),
 		OTLPEndpoint:        r.baseURL("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318"),
 	}
 	if c.AdminAddr != "" && !loopback(c.AdminAddr) && r.value("ADMIN_TOKEN", "") == "" {

@@ -51,6 +51,11 @@ func defaults() config.Config {
 		MaxBodyBytes:  16 << 20,
 		ShutdownWait:  25 * time.Second,
 		Retention:     map[string]time.Duration{"messages": 0, "events": 30 * day, "quarantined": 0, "evidence": 7 * day},
+
+		AckPatience:    10 * time.Minute,
+		ReconcileEvery: 15 * time.Minute,
+		ReconcileGrace: 2 * time.Minute,
+		ReconcileDepth: day,
 	}
 }
 
@@ -93,6 +98,10 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 		"ALLOW_PRIVATE_TARGETS":       "true",
 		"SHUTDOWN_WAIT":               "10m",
 		"RETENTION_DAYS":              "messages=365, events=0",
+		"ACK_PATIENCE":                "0",
+		"RECONCILE_EVERY":             "1h",
+		"RECONCILE_GRACE":             "30s",
+		"RECONCILE_DEPTH":             "72h",
 		"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318/",
 	}
 	want := config.Config{
@@ -118,6 +127,9 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 		AllowPrivateTargets: true,
 		ShutdownWait:        10 * time.Minute,
 		Retention:           map[string]time.Duration{"messages": 365 * day, "events": 0, "quarantined": 0, "evidence": 7 * day},
+		ReconcileEvery:      time.Hour,
+		ReconcileGrace:      30 * time.Second,
+		ReconcileDepth:      3 * day,
 		OTLPEndpoint:        "http://collector:4318",
 	}
 
@@ -194,6 +206,10 @@ func TestMistakeIsOneLineWithNameReasonAndExampleButNoValue(t *testing.T) {
 		{"SHUTDOWN_WAIT", "25", "1s to 10m"},
 		{"SHUTDOWN_WAIT", "999ms", "1s to 10m"},
 		{"SHUTDOWN_WAIT", "11m", "1s to 10m"},
+		{"ACK_PATIENCE", "10", "0s to 24h"},
+		{"RECONCILE_EVERY", "-1s", "0s to 24h"},
+		{"RECONCILE_GRACE", "2h", "0s to 1h"},
+		{"RECONCILE_DEPTH", "0", "1m0s to 8760h"},
 		{"RETENTION_DAYS", "hunter2=1", "does not exist"},
 		{"RETENTION_DAYS", "messages", "0 (for ever) to 36500"},
 		{"RETENTION_DAYS", "messages=-1", "0 (for ever) to 36500"},

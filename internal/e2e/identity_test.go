@@ -36,7 +36,7 @@ func (s *system) hear(in sandbox.Inbound) {
 	})
 }
 
-func texts(messages []map[string]any) []any {
+func saying(messages []map[string]any) []any {
 	out := make([]any, len(messages))
 	for i, m := range messages { // the newest is first
 		out[len(messages)-1-i] = m["text"]
@@ -60,7 +60,7 @@ func TestAPersonHasOneChatUnderEveryAddress(t *testing.T) {
 	want := []any{"uno", "dos", "tres", "cuatro"}
 	for _, address := range []string{phone, otherPhone, lid} {
 		for _, path := range []string{"/v1/messages?chat=" + address, "/v1/instances/sales/chats/" + address + "/messages"} {
-			if diff := cmp.Diff(want, texts(s.list(path))); diff != "" {
+			if diff := cmp.Diff(want, saying(s.list(path))); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", path, diff)
 			}
 		}
@@ -95,7 +95,7 @@ func TestTwoChatsOfOnePersonBecomeOneWithWhatWaitsInThem(t *testing.T) {
 	want = append(want, "I am the same")
 	eventually(t, "they are one", func() bool { return len(s.list("/v1/instances/sales/chats")) == 1 })
 	for _, address := range []string{phone, lid} {
-		if diff := cmp.Diff(want, texts(s.list("/v1/messages?chat="+address))); diff != "" {
+		if diff := cmp.Diff(want, saying(s.list("/v1/messages?chat="+address))); diff != "" {
 			t.Errorf("by %s (-want +got):\n%s", address, diff)
 		}
 	}

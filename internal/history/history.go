@@ -55,6 +55,7 @@ type Message struct {
 	DeliveredAt      *time.Time      `json:"delivered_at"`
 	ReadAt           *time.Time      `json:"read_at"`
 	FailedAt         *time.Time      `json:"failed_at"`
+	AckOverdueAt     *time.Time      `json:"ack_overdue_at" doc:"The gateway took it and has said nothing more of it; noticed then. Null again once it does"`
 	EditedAt         *time.Time      `json:"edited_at" doc:"Its text was changed then"`
 	DeletedAt        *time.Time      `json:"deleted_at" doc:"It was deleted for everyone"`
 
@@ -106,6 +107,7 @@ type Filter struct {
 	Chat      string   // a JID or a phone number
 	Direction string
 	Status    string
+	Overdue   bool   // only messages of which their gateway has said nothing since it took them
 	Query     string // words that the text must have; a word matches its beginnings
 	Since     time.Time
 	Until     time.Time // exclusive
@@ -235,6 +237,9 @@ func windowOf(f Filter) (w window, err error) {
 	if !storable(f.Query) || len(f.Query) > 256 {
 		return w, invalid("q", "must be at most 256 bytes of UTF-8 without NUL")
 	}
+	if f.Overdue && (f.Chat != "" || f.Direction != "" || f.Status != "" || f.Query != "") {
+		return w, invalid("ack_overdue", "goes with instance, since and until alone")
+	}
 	w.query = tsquery(f.Query)
 	if !storable(f.Chat) {
 		return w, invalid("chat", "must be UTF-8 without NUL")
@@ -276,6 +281,10 @@ func (r *Reader) rows(ctx context.Context, f Filter, w window) (page []row, look
 		return nil, nil, err
 	}
 	switch {
+	case f.Overdue:
+		page, err = convert(q.ListOverdueMessages(ctx, db.ListOverdueMessagesParams{
+			InstanceIds: ids, BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, MaxRows: w.limit,
+		}))
 	case f.Chat != "":
 		jid := f.Chat
 		if c, err := tasks.ChatOf(f.Chat); err == nil {
@@ -328,7 +337,7 @@ func instanceIDs(ctx context.Context, q *db.Queries, names []string) ([]int64, e
 
 // listed are the rows of the listings, which have the same fields.
 type listed interface {
-	db.ListMessagesRow | db.ListOpenMessagesRow | db.ListStoppedMessagesRow | db.ListChatMessagesRow | db.SearchMessagesRow
+	db.ListMessagesRow | db.ListOpenMessagesRow | db.ListStoppedMessagesRow | db.ListOverdueMessagesRow | db.ListChatMessagesRow | db.SearchMessagesRow
 }
 
 func convert[From listed](rows []From, err error) ([]row, error) {

@@ -15,6 +15,7 @@ func messageOf(m db.Message, instance, chat string) Message {
 		Priority: string(m.Priority), SendAt: utc(m.SendAt), ExpiresAt: utc(m.ExpiresAt), Metadata: json.RawMessage(m.Metadata),
 		CreatedAt: m.CreatedAt.UTC(), AcceptedAt: utc(m.AcceptedAt), SentAt: utc(m.SentAt),
 		DeliveredAt: utc(m.DeliveredAt), ReadAt: utc(m.ReadAt), EditedAt: utc(m.EditedAt), DeletedAt: utc(m.DeletedAt),
+		AckOverdueAt: utc(m.AckOverdueAt),
 	}
 	if len(m.Content) > 0 && json.Unmarshal(m.Content, &out.Content) != nil {
 		out.Content = gateway.Content{Raw: json.RawMessage(m.Content)} // an earlier version's

@@ -46,6 +46,10 @@ type instance struct {
 	PauseReason     *string    `json:"pause_reason" doc:"operator, or why the gateway refuses everything"`
 	BlockedUntil    *time.Time `json:"blocked_until" doc:"Messages wait until then, without using up attempts: the gateway asked to slow down, or cannot be reached"`
 	BlockReason     *string    `json:"block_reason"`
+	AckOverdue      int        `json:"ack_overdue" doc:"Messages of the last 24 hours that the gateway took and has said nothing more of (GET /v1/messages?ack_overdue=true)"`
+	Gaps            int64      `json:"gaps" doc:"Messages that no webhook had told of, found in the gateway's own records"`
+	LastGapAt       *time.Time `json:"last_gap_at"`
+	ReconciledTo    *time.Time `json:"reconciled_to" doc:"Compared with the gateway's own records up to this time; null: never"`
 	CreatedAt       time.Time  `json:"created_at"`
 	UpdatedAt       time.Time  `json:"updated_at"`
 }
@@ -57,8 +61,9 @@ type warmUp struct {
 	Days     int32  `json:"days" minimum:"0" maximum:"365" doc:"After so many days the cap is daily_cap; 0: no warm-up"`
 }
 
-func instanceOf(i db.Instance) instance {
+func instanceOf(i db.Instance, overdue map[int64]int) instance {
 	out := instance{
+		AckOverdue: overdue[i.ID], Gaps: i.Gaps, LastGapAt: utc(i.LastGapAt), ReconciledTo: utc(i.ReconciledTo),
 		Name: i.Name, Gateway: i.Gateway, HasCredential: len(i.Credential) > 0, HasWebhookToken: len(i.WebhookTokenHash) > 0,
 		PhoneNumberID: i.PhoneNumberID, HasAppSecret: len(i.AppSecret) > 0, HasVerifyToken: len(i.VerifyTokenHash) > 0,
 		RatePerMinute: i.RatePerMinute, Burst: i.Burst, ChatRate: i.ChatRatePerMinute, ChatBurst: i.ChatBurst, DailyCap: i.DailyCap,
@@ -68,10 +73,7 @@ func instanceOf(i db.Instance) instance {
 	if i.BaseUrl != "" {
 		out.BaseURL = &i.BaseUrl
 	}
-	if i.PausedAt != nil {
-		t := i.PausedAt.UTC()
-		out.PausedAt = &t
-	}
+	out.PausedAt = utc(i.PausedAt)
 	if out.BlockedUntil = ahead(i.BlockedUntil); out.BlockedUntil != nil {
 		out.BlockReason = i.BlockReason
 	}
@@ -86,6 +88,31 @@ func instanceOf(i db.Instance) instance {
 	}
 	out.SlowedUntil, out.NextSlotAt = ahead(i.SlowedUntil), ahead(i.SlotAt)
 	return out
+}
+
+func utc(t *time.Time) *time.Time {
+	if t == nil {
+		return nil
+	}
+	return new(t.UTC())
+}
+
+// overdueWindow is how old a message may be that counts as overdue on its
+// instance; the list of messages has the older ones, too.
+const overdueWindow = 24 * time.Hour
+
+// overdue counts the messages of instances of which their gateway says nothing.
+func (s *server) overdue(ctx context.Context, instances ...db.Instance) (map[int64]int, error) {
+	ids := make([]int64, len(instances))
+	for i, row := range instances {
+		ids[i] = row.ID
+	}
+	rows, err := db.New(s.Pool).CountOverdue(ctx, db.CountOverdueParams{InstanceIds: ids, Since: time.Now().Add(-overdueWindow)})
+	counts := make(map[int64]int, len(rows))
+	for _, r := range rows {
+		counts[r.InstanceID] = int(r.Messages)
+	}
+	return counts, err
 }
 
 // ahead returns a time that has not come yet; nil otherwise.
@@ -163,7 +190,11 @@ func (s *server) putInstance(ctx context.Context, in *putInstanceInput) (*putIns
 	if err != nil {
 		return nil, s.fail(ctx, "body", orMissing(err, nil))
 	}
-	out := &putInstanceOutput{Status: http.StatusOK, Body: instanceOf(row.Instance)}
+	overdue, err := s.overdue(ctx, row.Instance)
+	if err != nil {
+		return nil, s.fail(ctx, "body", orMissing(err, nil))
+	}
+	out := &putInstanceOutput{Status: http.StatusOK, Body: instanceOf(row.Instance, overdue)}
 	if row.IsNew {
 		out.Status = http.StatusCreated
 	}
@@ -241,7 +272,11 @@ func (s *server) oneInstance(ctx context.Context, name string, do func(context.C
 	if err != nil {
 		return nil, s.fail(ctx, "path", orMissing(err, unknownInstance()))
 	}
-	return &instanceOutput{instanceOf(i)}, nil
+	overdue, err := s.overdue(ctx, i)
+	if err != nil {
+		return nil, s.fail(ctx, "path", orMissing(err, nil))
+	}
+	return &instanceOutput{instanceOf(i, overdue)}, nil
 }
 
 func (s *server) deleteInstance(ctx context.Context, in *instanceInput) (*struct{}, error) {
@@ -278,9 +313,13 @@ func (s *server) listInstances(ctx context.Context, in *struct {
 		rows = rows[:in.Limit]
 		next = rows[len(rows)-1].Name
 	}
+	overdue, err := s.overdue(ctx, rows...)
+	if err != nil {
+		return nil, s.fail(ctx, "query", orMissing(err, nil))
+	}
 	data := make([]instance, len(rows))
 	for i, r := range rows {
-		data[i] = instanceOf(r)
+		data[i] = instanceOf(r, overdue)
 	}
 	return pageOf(data, next), nil
 }

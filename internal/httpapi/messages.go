@@ -215,8 +215,9 @@ type Filter struct {
 
 type listInput struct {
 	Filter
-	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
-	Cursor string `query:"cursor" doc:"next_cursor of the page before"`
+	Overdue bool   `query:"ack_overdue" doc:"Only messages that their gateway took and has said nothing more of; goes with instance, since and until alone"`
+	Limit   int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
+	Cursor  string `query:"cursor" doc:"next_cursor of the page before"`
 }
 
 type page[T any] struct {
@@ -242,7 +243,7 @@ func (s *server) listMessages(ctx context.Context, in *listInput) (*pageOutput[h
 	if err != nil {
 		return nil, s.fail(ctx, "query", err)
 	}
-	f.Limit, f.Cursor = in.Limit, in.Cursor
+	f.Overdue, f.Limit, f.Cursor = in.Overdue, in.Limit, in.Cursor
 	data, next, err := s.History.List(ctx, f)
 	if err != nil {
 		return nil, s.fail(ctx, "query", err)

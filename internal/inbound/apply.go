@@ -118,8 +118,9 @@ func (s *Service) giveUp(ctx context.Context, id uuid.UUID, cause error) error {
 // apply applies events in one transaction and returns those that must wait
 // because they may report a message that is on its way to the gateway.
 func (s *Service) apply(ctx context.Context, ids []uuid.UUID) (waiting []uuid.UUID, err error) {
+	var gaps found
 	err = db.InTx(ctx, s.c.Pool, func(q *db.Queries) error {
-		waiting = nil
+		waiting, gaps = nil, found{}
 		events, err := q.LockPendingEvents(ctx, ids)
 		if err != nil || len(events) == 0 {
 			return err
@@ -142,8 +143,14 @@ func (s *Service) apply(ctx context.Context, ids []uuid.UUID) (waiting []uuid.UU
 		if err := s.write(ctx, q, &n); err != nil {
 			return err
 		}
+		gaps = n.gaps
 		return q.FinishEvents(ctx, done)
 	})
+	if err == nil && s.c.OnGap != nil {
+		for instance, messages := range gaps.n {
+			s.c.OnGap(gaps.names[instance], messages)
+		}
+	}
 	return waiting, err
 }
 
@@ -168,7 +175,7 @@ func (s *Service) read(ctx context.Context, q *db.Queries, e db.LockPendingEvent
 		}
 	}
 	for _, part := range own {
-		n.add(part.instance, e.ReceivedAt, *part.update)
+		n.add(part.instance, e, *part.update)
 	}
 	if update.QR != nil { // whoever reads it owns the session
 		n.around.secrets = append(n.around.secrets, e.ID)
@@ -265,6 +272,7 @@ type news struct {
 	around    around
 	contacts  db.UpsertContactsParams
 	heard     []heard
+	gaps      found
 	ours      db.AdoptOursParams
 	evidence  db.ApplyEvidenceParams
 	edits     db.EditHeardParams
@@ -272,12 +280,14 @@ type news struct {
 }
 
 type heard struct {
+	id       uuid.UUID
 	instance int64
 	written  time.Time
 	m        gateway.Message
 }
 
-func (n *news) add(instance int64, received time.Time, u gateway.Update) {
+func (n *news) add(instance int64, e db.LockPendingEventsRow, u gateway.Update) {
+	received := e.ReceivedAt
 	for _, c := range u.Contacts {
 		n.contact(instance, c.JID, c.Name)
 	}
@@ -292,7 +302,11 @@ func (n *news) add(instance int64, received time.Time, u gateway.Update) {
 		if !m.FromMe {
 			n.contact(instance, writer(m), m.PushName)
 		}
-		n.heard = append(n.heard, heard{instance: instance, written: writtenAt(m.At, received), m: m})
+		h := heard{id: uuid.Must(uuid.NewV7()), instance: instance, written: writtenAt(m.At, received), m: m}
+		n.heard = append(n.heard, h)
+		if e.Event == gateway.EventFound {
+			n.gaps.expect(h.id, instance, e.Instance)
+		}
 		if m.FromMe && m.Status != "" && m.Status != gateway.StatusAccepted {
 			n.proof(instance, m.ID, m.Status, received, "")
 		}
@@ -401,10 +415,15 @@ func (s *Service) write(ctx context.Context, q *db.Queries, n *news) error {
 	slices.SortStableFunc(n.heard, func(a, b heard) int { return a.written.Compare(b.written) })
 	for rest := n.heard; len(rest) > 0; {
 		k := min(len(rest), heardChunk)
-		if _, err := q.StoreHeard(ctx, heardParams(rest[:k])); err != nil {
+		made, err := q.StoreHeard(ctx, heardParams(rest[:k]))
+		if err != nil {
 			return fmt.Errorf("store messages: %w", err)
 		}
+		n.gaps.made(made)
 		rest = rest[k:]
+	}
+	if err := n.gaps.write(ctx, q); err != nil {
+		return err
 	}
 	if len(n.ours.Ids) > 0 {
 		adopted, err := q.AdoptOurs(ctx, n.ours)
@@ -441,7 +460,7 @@ func heardParams(rows []heard) (p db.StoreHeardParams) {
 		if h.m.FromMe {
 			direction = db.MessageDirectionOutbound
 		}
-		p.Ids = append(p.Ids, uuid.Must(uuid.NewV7()))
+		p.Ids = append(p.Ids, h.id)
 		p.InstanceIds = append(p.InstanceIds, h.instance)
 		p.Addresses = append(p.Addresses, address.Of(h.m.Chat))
 		p.Directions = append(p.Directions, string(direction))

@@ -37,13 +37,15 @@ const (
 	largeBody = 64 << 10
 )
 
-// Config is what a Service needs. All fields are required but OnQueued.
+// Config is what a Service needs. All fields are required but OnQueued and OnGap.
 type Config struct {
 	Pool     *pgxpool.Pool
 	Client   *asynq.Client
 	Decoders map[string]gateway.Decoder // by the instance's gateway
 	Log      *slog.Logger
 	OnQueued func() // told when Redis took a task; nil: nobody is
+	// OnGap hears of messages that no webhook had told of; nil: nobody does.
+	OnGap func(instance string, messages int64)
 }
 
 // Service stores and applies events. It is safe for concurrent use.
@@ -113,6 +115,17 @@ func (s *Service) Open(kind string, body []byte) (gateway.Envelope, error) {
 // nil only when the event is committed. What cannot be used is kept as well,
 // quarantined, for a person to look at.
 func (s *Service) Accept(ctx context.Context, i db.Instance, e gateway.Envelope) (Receipt, error) {
+	r, err := s.stores.Do(ctx, s.eventOf(ctx, i, e))
+	if err != nil && db.Away(err) {
+		return r, fault.New(fault.Unavailable, "database_unavailable", "The database is away; nothing was accepted.").
+			RetryAfter(2 * time.Second).Because(err)
+	}
+	return r, err
+}
+
+// eventOf is the row of an event: to be applied, or quarantined because it cannot
+// be used.
+func (s *Service) eventOf(ctx context.Context, i db.Instance, e gateway.Envelope) event {
 	in := event{
 		id: uuid.Must(uuid.NewV7()), instance: i, name: e.Event,
 		body: e.Body, hash: sha256.Sum256(e.Body), state: db.EventStatePending,
@@ -128,12 +141,7 @@ func (s *Service) Accept(ctx context.Context, i db.Instance, e gateway.Envelope)
 	default:
 		in.chat, in.written = placeOf(update)
 	}
-	r, err := s.stores.Do(ctx, in)
-	if err != nil && db.Away(err) {
-		return r, fault.New(fault.Unavailable, "database_unavailable", "The database is away; nothing was accepted.").
-			RetryAfter(2 * time.Second).Because(err)
-	}
-	return r, err
+	return in
 }
 
 // placeOf returns the chat of an update that is one message somebody sent us,

@@ -40,10 +40,11 @@ const (
 // Gateway is how to reach the instances of one kind of gateway.
 type Gateway struct {
 	Sender     gateway.Sender
-	Finder     gateway.Finder // nil: this kind of gateway cannot be asked what it has sent
-	Prober     gateway.Prober // nil: nor whether an instance can send
-	BaseURL    string         // of instances that name none
-	Credential secret.Text    // of instances that have none
+	Finder     gateway.Finder    // nil: this kind of gateway cannot be asked what it has sent
+	Prober     gateway.Prober    // nil: nor whether an instance can send
+	Historian  gateway.Historian // nil: nor what it has written down
+	BaseURL    string            // of instances that name none
+	Credential secret.Text       // of instances that have none
 }
 
 // Config is what a Service needs. All fields are required but Attempted and

@@ -15,6 +15,8 @@ type Metrics struct {
 	tasks    *prometheus.HistogramVec
 	attempts *prometheus.CounterVec
 	swept    *prometheus.CounterVec
+	overdue  *prometheus.CounterVec
+	gaps     *prometheus.CounterVec
 }
 
 // NewMetrics registers a worker's metrics.
@@ -30,9 +32,25 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		swept: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "msgorch_relay_rows_total", Help: "Rows that the relay put right, by kind.",
 		}, []string{"kind"}),
+		overdue: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "msgorch_ack_overdue_total", Help: "Messages that a gateway took and then said nothing more of, by instance.",
+		}, []string{"instance"}),
+		gaps: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "msgorch_gap_messages_total", Help: "Messages that no webhook had told of, found in a gateway's records, by instance.",
+		}, []string{"instance"}),
 	}
-	reg.MustRegister(m.tasks, m.attempts, m.swept)
+	reg.MustRegister(m.tasks, m.attempts, m.swept, m.overdue, m.gaps)
 	return m
+}
+
+// Overdue counts messages of which a gateway said nothing for too long.
+func (m *Metrics) Overdue(instance string, messages int) {
+	m.overdue.WithLabelValues(instance).Add(float64(messages))
+}
+
+// Gap counts messages that no webhook had told of.
+func (m *Metrics) Gap(instance string, messages int64) {
+	m.gaps.WithLabelValues(instance).Add(float64(messages))
 }
 
 // Attempted counts one try of sending.

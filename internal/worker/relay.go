@@ -41,6 +41,9 @@ const (
 	orphansEvery   = 15 * time.Second
 	idleMost       = 30 * time.Second // without a sweep
 	purgeEvery     = 15 * time.Minute // the task of one hour is queued once
+	watchMost      = time.Minute      // between two looks for reports that are overdue
+	reconcileAgain = 30 * time.Second // before an instance is asked for again whose task may be lost
+	reconcileMost  = 100              // instances in one sweep
 	earlyWindow    = 2 * time.Minute
 )
 
@@ -54,19 +57,24 @@ type Relay struct {
 	messages messagePosition
 	events   eventPosition
 	purged   time.Time
+	watched  time.Time
 	swept    time.Time // when it last swept whether there was a reason or not
 	orphans  time.Time
 	folded   time.Time
 	next     time.Time // when the next scheduled message is due; zero: none is known
 }
 
-// RelayConfig is what a Relay needs. All fields are required.
+// RelayConfig is what a Relay needs. All fields are required but the durations.
 type RelayConfig struct {
 	Pool    *pgxpool.Pool
 	Client  *asynq.Client
 	Redis   redis.UniversalClient
 	Metrics *Metrics
 	Log     *slog.Logger
+
+	AckPatience    time.Duration // how long a gateway's report may take; 0: nobody looks
+	ReconcileEvery time.Duration // between two comparisons of an instance with its gateway; 0: none
+	ReconcileGrace time.Duration // how long a webhook may be on its way
 }
 
 // NewRelay returns a Relay.
@@ -113,29 +121,60 @@ func (r *Relay) Run(ctx context.Context) {
 		case <-timer.C:
 			if r.idle(ctx) {
 				took, r.next = 0, time.Time{}
+				r.complain(ctx, r.askForUpkeep(ctx))
 				continue
 			}
 		case <-r.woken:
 			patience = 0
 		}
 		start := time.Now()
-		err := errors.Join(r.Sweep(ctx, patience), r.askToPurge(ctx))
+		err := errors.Join(r.Sweep(ctx, patience), r.askForUpkeep(ctx))
 		took = min(time.Since(start), sweepLongest)
-		if err != nil && ctx.Err() == nil {
+		if err != nil {
 			took = 0 // it waited for a server, not for rows
-			r.Log.LogAttrs(ctx, slog.LevelWarn, "relay.failed", slog.Any("error", err))
 		}
+		r.complain(ctx, err)
+	}
+}
+
+func (r *Relay) complain(ctx context.Context, err error) {
+	if err != nil && ctx.Err() == nil {
+		r.Log.LogAttrs(ctx, slog.LevelWarn, "relay.failed", slog.Any("error", err))
 	}
 }
 
 // idle reports whether there is nothing to sweep. Once in a while it does not ask.
 func (r *Relay) idle(ctx context.Context) bool {
-	if time.Since(r.swept) > idleMost {
+	most := idleMost
+	if r.ReconcileEvery > 0 { // a comparison is due at a time, for no other reason
+		most = min(most, r.ReconcileEvery)
+	}
+	if time.Since(r.swept) > most {
 		r.swept = time.Now()
 		return false
 	}
 	anything, err := db.New(r.Pool).AnythingOpen(ctx, time.Now().Add(-earlyWindow))
 	return err == nil && !anything
+}
+
+// askForUpkeep queues what is due from time to time.
+func (r *Relay) askForUpkeep(ctx context.Context) error {
+	return errors.Join(r.askToPurge(ctx), r.askToWatch(ctx))
+}
+
+// askToWatch queues the task that looks for reports that are overdue: often
+// enough that none waits for much longer than it must.
+func (r *Relay) askToWatch(ctx context.Context) error {
+	every := max(min(r.AckPatience/4, watchMost), time.Second)
+	if r.AckPatience == 0 || time.Since(r.watched) < every {
+		return nil
+	}
+	err := tasks.Enqueue(ctx, r.Client, tasks.WatchAcks{Due: time.Now().Truncate(every)})
+	if err != nil && !errors.Is(err, tasks.ErrDuplicate) {
+		return err
+	}
+	r.watched = time.Now()
+	return nil
 }
 
 // askToPurge queues the hour's task that deletes what is old.
@@ -234,6 +273,9 @@ func (r *Relay) relay(ctx context.Context, patience time.Duration) error {
 	if err := r.relayMerges(ctx, patience); err != nil {
 		return err
 	}
+	if err := r.relayReconciles(ctx); err != nil {
+		return err
+	}
 	if err := r.relayPaced(ctx); err != nil {
 		return err
 	}
@@ -277,6 +319,28 @@ func (r *Relay) relayMerges(ctx context.Context, patience time.Duration) error {
 		}
 	}
 	r.count("merge", len(rows))
+	return nil
+}
+
+// relayReconciles has instances compared with what their gateways have written
+// down.
+func (r *Relay) relayReconciles(ctx context.Context) error {
+	if r.ReconcileEvery == 0 {
+		return nil
+	}
+	names, err := db.New(r.Pool).DueReconciles(ctx, db.DueReconcilesParams{
+		Again: reconcileAgain, Every: r.ReconcileEvery, Grace: r.ReconcileGrace, MaxRows: reconcileMost,
+	})
+	if err != nil {
+		return fmt.Errorf("list instances to compare: %w", err)
+	}
+	for _, name := range names {
+		p := tasks.ReconcileInstance{Instance: name, Due: time.Now()}
+		if err := tasks.Enqueue(ctx, r.Client, p); err != nil && !errors.Is(err, tasks.ErrDuplicate) {
+			return err
+		}
+	}
+	r.count("reconcile", len(names))
 	return nil
 }
 

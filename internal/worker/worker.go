@@ -28,7 +28,7 @@ const (
 
 // Mux returns the handler of every task there is. Reading it from top to
 // bottom is reading all the work MsgOrch does.
-func Mux(out *outbound.Service, in *inbound.Service, purger history.Purger, m *Metrics, log *slog.Logger) *asynq.ServeMux {
+func Mux(out *outbound.Service, in *inbound.Service, u Upkeep, m *Metrics, log *slog.Logger) *asynq.ServeMux {
 	mux := asynq.NewServeMux()
 	mux.Use(m.observe, logTask(log), giveUpWhenFinal)
 	tasks.Handle(mux, out.Send)
@@ -37,8 +37,17 @@ func Mux(out *outbound.Service, in *inbound.Service, purger history.Purger, m *M
 	tasks.Handle(mux, in.Apply)
 	tasks.Handle(mux, in.ApplyAll)
 	tasks.Handle(mux, in.Merge)
-	tasks.Handle(mux, purger.Purge)
+	tasks.Handle(mux, u.Purger.Purge)
+	tasks.Handle(mux, u.Watchdog.Watch)
+	tasks.Handle(mux, u.Reconciler.Reconcile)
 	return mux
+}
+
+// Upkeep does what is due from time to time.
+type Upkeep struct {
+	Purger     history.Purger
+	Watchdog   *outbound.Watchdog
+	Reconciler *inbound.Reconciler
 }
 
 // Config returns the settings of one asynq server. ctx is what handlers get; it

@@ -23,7 +23,7 @@ func (Decoder) Decode(event string, body []byte) (gateway.Update, error) {
 	if err != nil {
 		return gateway.Update{}, err
 	}
-	r := reading{echo: event == "send.message", history: event == "messages.set"}
+	r := reading{echo: event == "send.message" || event == gateway.EventFound, history: event == "messages.set"}
 	r.own, _ = canonicalJID(top.Text("sender")) // absent before the first connection
 	if err := r.read(event, top.Get("data")); err != nil {
 		return gateway.Update{}, err
@@ -38,7 +38,7 @@ func (Decoder) Decode(event string, body []byte) (gateway.Update, error) {
 // reading is what has been understood of one event so far.
 type reading struct {
 	own     string // JID of the instance's own number; empty if not said
-	echo    bool   // its messages were sent through the gateway's API
+	echo    bool   // its messages were sent through the gateway's API, or may have been
 	history bool   // its messages come from a history sync
 	update  gateway.Update
 	people  map[string]int // index in update.Contacts, by JID
@@ -47,7 +47,7 @@ type reading struct {
 // read reads the data of an event. This is every event that says anything.
 func (r *reading) read(event string, data json.RawMessage) error {
 	switch event {
-	case "messages.upsert", "send.message":
+	case "messages.upsert", "send.message", gateway.EventFound:
 		return each(data, r.message)
 	case "messages.set":
 		return r.readHistory(data)

@@ -140,6 +140,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("GET /sandbox/limits", s.listLimits)
 	mux.HandleFunc("PUT /sandbox/limits", s.putLimit)
 	mux.HandleFunc("GET /sandbox/webhooks", s.showWebhooks)
+	mux.HandleFunc("POST /sandbox/restart", s.restart)
 	mux.HandleFunc("GET /livez", live)
 	s.graphRoutes(mux)
 	return mux

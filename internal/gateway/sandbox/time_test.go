@@ -124,7 +124,7 @@ func TestAWebhookIsGivenUpAfterItsLastTry(t *testing.T) {
 		if len(r.bodies) != 4 {
 			t.Errorf("%d tries, want 4", len(r.bodies))
 		}
-		want := `{"unfinished":0,"attempts":4,"delivered":0,"duplicated":0,"dropped":0,"refused":0,"exhausted":1,"overflowed":0}`
+		want := `{"unfinished":0,"attempts":4,"delivered":0,"duplicated":0,"dropped":0,"refused":0,"exhausted":1,"overflowed":0,"forgotten":0}`
 		if got := ask(t, s, http.MethodGet, "/sandbox/webhooks", "").Body.String(); got != want {
 			t.Errorf("counts\n got %s\nwant %s", got, want)
 		}
@@ -231,4 +231,23 @@ func TestTheSameSeedRollsTheSameDice(t *testing.T) {
 	if first, second := roll(), roll(); !slices.Equal(first, second) {
 		t.Errorf("two runs differ:\n%v\n%v", first, second)
 	}
+}
+
+func TestARestartForgetsWhatWaitsToBeTriedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, r := newTimed(t, sandbox.DefaultFaults(), 500, 500, 200)
+		write(t, s, "hola")
+		pass(100 * time.Millisecond) // tried once
+		if n := s.Restart(); n != 1 {
+			t.Errorf("%d were forgotten, want 1", n)
+		}
+		pass(time.Hour)
+		if len(r.bodies) != 3 || !bytes.Contains(r.bodies[2], []byte(`"state":"open"`)) {
+			t.Errorf("%d tries, want one of the message and two of the open session", len(r.bodies))
+		}
+		if found := ask(t, s, http.MethodPost, "/chat/findMessages/sales", "{}").Body.String(); !strings.Contains(found, "hola") {
+			t.Errorf("the records are %s, want the message", found)
+		}
+	})
 }

@@ -32,7 +32,7 @@ type event struct {
 
 // webhookCounts count events, except for attempts.
 type webhookCounts struct {
-	attempts, delivered, duplicated, dropped, refused, exhausted, overflowed atomic.Int64
+	attempts, delivered, duplicated, dropped, refused, exhausted, overflowed, forgotten atomic.Int64
 }
 
 // announce reports that e went out: send.message now, and how far it has come
@@ -236,8 +236,13 @@ func (s *Server) showWebhooks(w http.ResponseWriter, _ *http.Request) {
 		Refused    int64 `json:"refused"`    // given up: 400, 401, 403, 404 or 422
 		Exhausted  int64 `json:"exhausted"`  // given up: too many tries
 		Overflowed int64 `json:"overflowed"` // lost: too many waited
+		Forgotten  int64 `json:"forgotten"`  // lost in a restart
 	}{
 		s.queue.unfinished(), c.attempts.Load(), c.delivered.Load(), c.duplicated.Load(),
-		c.dropped.Load(), c.refused.Load(), c.exhausted.Load(), c.overflowed.Load(),
+		c.dropped.Load(), c.refused.Load(), c.exhausted.Load(), c.overflowed.Load(), c.forgotten.Load(),
 	})
 }
+
+// Unfinished returns how many webhooks wait or are being posted; when there are
+// none, all has been said.
+func (s *Server) Unfinished() int { return s.queue.unfinished() }
