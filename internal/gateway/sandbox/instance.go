@@ -134,8 +134,7 @@ func (s *Server) state(in *instance) string {
 	if s.closedByFault(in) {
 		return stateClose
 	}
-	state, _ := in.session.now()
-	return state
+	return in.session.now()
 }
 
 func (s *Server) connectionState(w http.ResponseWriter, _ *http.Request, in *instance) {

@@ -39,13 +39,14 @@ type session struct {
 	number  string // that asked for a pairing code; empty if none
 }
 
-// now returns the state, and the number of the code that can be scanned, from 1.
-func (s *session) now() (state string, code int) {
+func (s *session) now() (state string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.look()
+	state, _ = s.look()
+	return state
 }
 
+// look returns the state, and the number of the code that can be scanned, from 1.
 func (s *session) look() (state string, code int) {
 	if s.state != stateConnecting {
 		if s.state == "" {
@@ -139,12 +140,12 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request) {
 		writeError(w, err)
 		return
 	}
-	if call.Instance == "" {
-		writeError(w, wrong("instance", "is required"))
+	in := s.instances.find(call.Instance)
+	if in == nil {
+		writeError(w, wrong("instance", "is not known"))
 		return
 	}
-	in := s.instances.get(call.Instance)
-	state, _ := in.session.now()
+	state := in.session.now()
 	switch {
 	case call.Do == "logout":
 		in.session.set(stateClose)
@@ -163,6 +164,5 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request) {
 	case call.Do == "expire":
 		in.session.skip(codeLimit)
 	}
-	state, _ = in.session.now()
-	writeJSON(w, http.StatusOK, map[string]string{"instance": in.name, "state": state})
+	writeJSON(w, http.StatusOK, map[string]string{"instance": in.name, "state": in.session.now()})
 }

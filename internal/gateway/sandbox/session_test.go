@@ -90,7 +90,7 @@ func TestAnInstanceHasAKeyOfItsOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 		req.Header.Set("Apikey", key)
-		return do(t, http.DefaultClient, req)
+		return do(t, &http.Client{}, req)
 	}
 	token := text(t, as("global", http.MethodPost, "/instance/create", `{"instanceName":"sales"}`).body, "hash")
 	as("global", http.MethodPost, "/instance/create", `{"instanceName":"other"}`)
