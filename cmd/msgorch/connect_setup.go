@@ -30,7 +30,7 @@ func (s *connection) look(ctx context.Context) error {
 		return s.unreached(err)
 	}
 	if strings.HasPrefix(s.version, "1.") {
-		return fmt.Errorf("this is Evolution API %s, whose webhooks cannot show a token; update it to 2.3.7", printable(s.version))
+		return fmt.Errorf("this is Evolution API %s, and this command speaks with version 2; update it to 2.3.7", printable(s.version))
 	}
 	there, err := s.admin.Find(ctx, s.at)
 	if err != nil {

@@ -10,7 +10,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/msgorch/msgorch/db"
+	"github.com/msgorch/msgorch/internal/apikey"
 	"github.com/msgorch/msgorch/internal/gateway/sandbox"
+	"github.com/msgorch/msgorch/internal/testenv"
 )
 
 // One command sets an instance up; messages go both ways after that.
@@ -55,6 +58,26 @@ func TestAnInstanceThatWasConnectedByTheCommandTalks(t *testing.T) {
 	for _, words := range []string{stdout.String(), stderr.String(), s.api.output(), s.workers[0].output()} {
 		if strings.Contains(words, "2@") || strings.Contains(words, gatewayKey) {
 			t.Errorf("a secret is shown: %s", words)
+		}
+	}
+}
+
+// A gateway repeats a webhook with the token that it had when it first tried.
+func TestTheWebhookTokenOfBeforeIsStillTaken(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{quiet: true, noWorkers: true})
+	s.instance("tienda-demo")
+	err := db.New(testenv.PoolOn(t, s.database)).RotateWebhookToken(t.Context(), db.RotateWebhookTokenParams{
+		Name: "tienda-demo", WebhookTokenHash: apikey.Hash("the new one"), PreviousWebhookTokenHash: apikey.Hash("the one before"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := corpus(t, "evolution")["messages.upsert.conversation"]
+	for token, want := range map[string]int{"the new one": http.StatusOK, "the one before": http.StatusOK, webhookToken: http.StatusUnauthorized, "": http.StatusUnauthorized} {
+		status, _, _ := s.request(http.MethodPost, "/webhooks/evolution/tienda-demo", body, http.Header{"Authorization": {"Bearer " + token}})
+		if status != want {
+			t.Errorf("with %q: %d, want %d", token, status, want)
 		}
 	}
 }
