@@ -37,7 +37,7 @@ type server struct {
 	calls atomic.Int64
 	// fail, if set, says of a call, counted from 1, whether the connection breaks
 	// before it takes effect, or after.
-	fail func(n int64) (before, after bool)
+	fail atomic.Pointer[func(n int64) (before, after bool)]
 }
 
 func newServer(t *testing.T, o sandbox.Options) *server {
@@ -46,11 +46,12 @@ func newServer(t *testing.T, o sandbox.Options) *server {
 	fake := sandbox.New(o)
 	s := &server{t: t}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/sandbox/") || s.fail == nil {
+		fail := s.fail.Load()
+		if strings.HasPrefix(r.URL.Path, "/sandbox/") || fail == nil {
 			fake.ServeHTTP(w, r)
 			return
 		}
-		before, after := s.fail(s.calls.Add(1))
+		before, after := (*fail)(s.calls.Add(1))
 		if before {
 			panic(http.ErrAbortHandler)
 		}
@@ -295,9 +296,9 @@ func TestConnectGoesOnAfterABreakAnywhere(t *testing.T) {
 					start(g)
 					known := g.hook().URL != ""
 					env := g.environment(withKey(t)).and("WEBHOOK_TOKEN", shared)
-					g.fail = func(call int64) (bool, bool) { return call == n && !after, call == n && after }
+					g.fail.Store(new(func(call int64) (bool, bool) { return call == n && !after, call == n && after }))
 					first := env.run(t, "instances", "connect", "sales", "--timeout", "0")
-					g.fail = nil
+					g.fail.Store(nil)
 					if first.status != exitOK && known {
 						row, err := db.New(testenv.PoolOn(t, env["DATABASE_URL"])).InstanceByName(t.Context(), "sales")
 						if err == nil && row.WebhookTokenHash != nil && !takes(row, g.token()) {
