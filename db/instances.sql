@@ -49,6 +49,7 @@ SET gateway = excluded.gateway,
     base_url = excluded.base_url,
     credential = CASE WHEN i.deleted_at IS NULL THEN COALESCE(excluded.credential, i.credential) ELSE excluded.credential END,
     webhook_token_hash = CASE WHEN i.deleted_at IS NULL THEN COALESCE(excluded.webhook_token_hash, i.webhook_token_hash) ELSE excluded.webhook_token_hash END,
+    previous_webhook_token_hash = CASE WHEN i.deleted_at IS NULL AND excluded.webhook_token_hash IS NULL THEN i.previous_webhook_token_hash END,
     rate_per_minute = CASE WHEN sqlc.narg('rate_per_minute')::integer IS NULL THEN i.rate_per_minute ELSE excluded.rate_per_minute END,
     burst = CASE WHEN sqlc.narg('burst')::integer IS NULL THEN i.burst ELSE excluded.burst END,
     chat_rate_per_minute = CASE WHEN sqlc.narg('chat_rate_per_minute')::integer IS NULL THEN i.chat_rate_per_minute ELSE excluded.chat_rate_per_minute END,
@@ -79,6 +80,13 @@ SET gateway = excluded.gateway,
     deleted_at = NULL
 RETURNING sqlc.embed(i), (xmax = 0)::boolean AS is_new;
 
+-- name: RotateWebhookToken :exec
+-- RotateWebhookToken gives an instance a webhook token that counts beside the one
+-- that its gateway shows now; null: it shows none that counts.
+UPDATE instances
+SET webhook_token_hash = @webhook_token_hash, previous_webhook_token_hash = sqlc.narg('previous_webhook_token_hash'), updated_at = now()
+WHERE name = @name AND deleted_at IS NULL;
+
 -- name: EnsureInstance :one
 -- EnsureInstance finds an instance, or makes it on the default gateway.
 INSERT INTO instances AS i (name, gateway) VALUES (@name, 'evolution')
@@ -90,7 +98,8 @@ RETURNING *;
 -- sent; its history stays.
 WITH gone AS (
     UPDATE instances
-    SET deleted_at = now(), updated_at = now(), credential = NULL, webhook_token_hash = NULL, app_secret = NULL, previous_app_secret = NULL,
+    SET deleted_at = now(), updated_at = now(), credential = NULL, webhook_token_hash = NULL,
+        previous_webhook_token_hash = NULL, app_secret = NULL, previous_app_secret = NULL,
         app_secret_hashes = NULL, verify_token_hash = NULL, paused_at = NULL, pause_reason = NULL
     WHERE name = @name AND deleted_at IS NULL
     RETURNING id

@@ -13,7 +13,8 @@ import (
 const deleteInstance = `-- name: DeleteInstance :execrows
 WITH gone AS (
     UPDATE instances
-    SET deleted_at = now(), updated_at = now(), credential = NULL, webhook_token_hash = NULL, app_secret = NULL, previous_app_secret = NULL,
+    SET deleted_at = now(), updated_at = now(), credential = NULL, webhook_token_hash = NULL,
+        previous_webhook_token_hash = NULL, app_secret = NULL, previous_app_secret = NULL,
         app_secret_hashes = NULL, verify_token_hash = NULL, paused_at = NULL, pause_reason = NULL
     WHERE name = $1 AND deleted_at IS NULL
     RETURNING id
@@ -40,7 +41,7 @@ func (q *Queries) DeleteInstance(ctx context.Context, name string) (int64, error
 const ensureInstance = `-- name: EnsureInstance :one
 INSERT INTO instances AS i (name, gateway) VALUES ($1, 'evolution')
 ON CONFLICT ON CONSTRAINT instances_name_key DO UPDATE SET deleted_at = NULL, updated_at = now()
-RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at, phone_number_id, app_secret, previous_app_secret, app_secret_hashes, verify_token_hash, opened_at, reconciled_to, reconcile_at, reconcile_run, reconcile_until, gaps, last_gap_at
+RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at, phone_number_id, app_secret, previous_app_secret, app_secret_hashes, verify_token_hash, opened_at, reconciled_to, reconcile_at, reconcile_run, reconcile_until, gaps, last_gap_at, previous_webhook_token_hash
 `
 
 // EnsureInstance finds an instance, or makes it on the default gateway.
@@ -95,6 +96,7 @@ func (q *Queries) EnsureInstance(ctx context.Context, name string) (Instance, er
 		&i.ReconcileUntil,
 		&i.Gaps,
 		&i.LastGapAt,
+		&i.PreviousWebhookTokenHash,
 	)
 	return i, err
 }
@@ -102,7 +104,7 @@ func (q *Queries) EnsureInstance(ctx context.Context, name string) (Instance, er
 const holdInstance = `-- name: HoldInstance :one
 UPDATE instances SET paused_at = COALESCE(paused_at, now()), pause_reason = 'operator', updated_at = now()
 WHERE name = $1 AND deleted_at IS NULL
-RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at, phone_number_id, app_secret, previous_app_secret, app_secret_hashes, verify_token_hash, opened_at, reconciled_to, reconcile_at, reconcile_run, reconcile_until, gaps, last_gap_at
+RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at, phone_number_id, app_secret, previous_app_secret, app_secret_hashes, verify_token_hash, opened_at, reconciled_to, reconcile_at, reconcile_run, reconcile_until, gaps, last_gap_at, previous_webhook_token_hash
 `
 
 // HoldInstance pauses an instance because a person wants it.
@@ -157,12 +159,13 @@ func (q *Queries) HoldInstance(ctx context.Context, name string) (Instance, erro
 		&i.ReconcileUntil,
 		&i.Gaps,
 		&i.LastGapAt,
+		&i.PreviousWebhookTokenHash,
 	)
 	return i, err
 }
 
 const instanceByName = `-- name: InstanceByName :one
-SELECT id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at, phone_number_id, app_secret, previous_app_secret, app_secret_hashes, verify_token_hash, opened_at, reconciled_to, reconcile_at, reconcile_run, reconcile_until, gaps, last_gap_at FROM instances WHERE name = $1 AND deleted_at IS NULL
+SELECT id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at, phone_number_id, app_secret, previous_app_secret, app_secret_hashes, verify_token_hash, opened_at, reconciled_to, reconcile_at, reconcile_run, reconcile_until, gaps, last_gap_at, previous_webhook_token_hash FROM instances WHERE name = $1 AND deleted_at IS NULL
 `
 
 func (q *Queries) InstanceByName(ctx context.Context, name string) (Instance, error) {
@@ -216,6 +219,7 @@ func (q *Queries) InstanceByName(ctx context.Context, name string) (Instance, er
 		&i.ReconcileUntil,
 		&i.Gaps,
 		&i.LastGapAt,
+		&i.PreviousWebhookTokenHash,
 	)
 	return i, err
 }
@@ -293,7 +297,7 @@ func (q *Queries) InstancesByPhone(ctx context.Context, arg InstancesByPhonePara
 }
 
 const listInstances = `-- name: ListInstances :many
-SELECT id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at, phone_number_id, app_secret, previous_app_secret, app_secret_hashes, verify_token_hash, opened_at, reconciled_to, reconcile_at, reconcile_run, reconcile_until, gaps, last_gap_at FROM instances
+SELECT id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at, phone_number_id, app_secret, previous_app_secret, app_secret_hashes, verify_token_hash, opened_at, reconciled_to, reconcile_at, reconcile_run, reconcile_until, gaps, last_gap_at, previous_webhook_token_hash FROM instances
 WHERE deleted_at IS NULL AND name > $1
   AND (cardinality($2::text[]) = 0 OR name = ANY($2::text[]))
 ORDER BY name
@@ -364,6 +368,7 @@ func (q *Queries) ListInstances(ctx context.Context, arg ListInstancesParams) ([
 			&i.ReconcileUntil,
 			&i.Gaps,
 			&i.LastGapAt,
+			&i.PreviousWebhookTokenHash,
 		); err != nil {
 			return nil, err
 		}
@@ -397,6 +402,7 @@ SET gateway = excluded.gateway,
     base_url = excluded.base_url,
     credential = CASE WHEN i.deleted_at IS NULL THEN COALESCE(excluded.credential, i.credential) ELSE excluded.credential END,
     webhook_token_hash = CASE WHEN i.deleted_at IS NULL THEN COALESCE(excluded.webhook_token_hash, i.webhook_token_hash) ELSE excluded.webhook_token_hash END,
+    previous_webhook_token_hash = CASE WHEN i.deleted_at IS NULL AND excluded.webhook_token_hash IS NULL THEN i.previous_webhook_token_hash END,
     rate_per_minute = CASE WHEN $7::integer IS NULL THEN i.rate_per_minute ELSE excluded.rate_per_minute END,
     burst = CASE WHEN $8::integer IS NULL THEN i.burst ELSE excluded.burst END,
     chat_rate_per_minute = CASE WHEN $9::integer IS NULL THEN i.chat_rate_per_minute ELSE excluded.chat_rate_per_minute END,
@@ -425,7 +431,7 @@ SET gateway = excluded.gateway,
     failures = 0, blocked_until = NULL, block_reason = NULL,
     updated_at = now(),
     deleted_at = NULL
-RETURNING i.id, i.name, i.gateway, i.base_url, i.credential, i.webhook_token_hash, i.rate_per_minute, i.connection, i.paused_at, i.pause_reason, i.created_at, i.updated_at, i.deleted_at, i.in_doubt, i.blocked_until, i.block_reason, i.failures, i.burst, i.chat_rate_per_minute, i.chat_burst, i.gap_min_ms, i.gap_max_ms, i.daily_cap, i.warm_up_start, i.warm_up_days, i.warm_up_first, i.paced, i.tat, i.gap_until, i.sent_on, i.sent_count, i.slowed_until, i.slot_at, i.pulled_until, i.probe_at, i.phone_number_id, i.app_secret, i.previous_app_secret, i.app_secret_hashes, i.verify_token_hash, i.opened_at, i.reconciled_to, i.reconcile_at, i.reconcile_run, i.reconcile_until, i.gaps, i.last_gap_at, (xmax = 0)::boolean AS is_new
+RETURNING i.id, i.name, i.gateway, i.base_url, i.credential, i.webhook_token_hash, i.rate_per_minute, i.connection, i.paused_at, i.pause_reason, i.created_at, i.updated_at, i.deleted_at, i.in_doubt, i.blocked_until, i.block_reason, i.failures, i.burst, i.chat_rate_per_minute, i.chat_burst, i.gap_min_ms, i.gap_max_ms, i.daily_cap, i.warm_up_start, i.warm_up_days, i.warm_up_first, i.paced, i.tat, i.gap_until, i.sent_on, i.sent_count, i.slowed_until, i.slot_at, i.pulled_until, i.probe_at, i.phone_number_id, i.app_secret, i.previous_app_secret, i.app_secret_hashes, i.verify_token_hash, i.opened_at, i.reconciled_to, i.reconcile_at, i.reconcile_run, i.reconcile_until, i.gaps, i.last_gap_at, i.previous_webhook_token_hash, (xmax = 0)::boolean AS is_new
 `
 
 type PutInstanceParams struct {
@@ -531,6 +537,7 @@ func (q *Queries) PutInstance(ctx context.Context, arg PutInstanceParams) (PutIn
 		&i.Instance.ReconcileUntil,
 		&i.Instance.Gaps,
 		&i.Instance.LastGapAt,
+		&i.Instance.PreviousWebhookTokenHash,
 		&i.IsNew,
 	)
 	return i, err
@@ -540,7 +547,7 @@ const resumeInstance = `-- name: ResumeInstance :one
 UPDATE instances
 SET paused_at = NULL, pause_reason = NULL, probe_at = NULL, failures = 0, blocked_until = NULL, block_reason = NULL, slot_at = NULL, updated_at = now()
 WHERE name = $1 AND deleted_at IS NULL
-RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at, phone_number_id, app_secret, previous_app_secret, app_secret_hashes, verify_token_hash, opened_at, reconciled_to, reconcile_at, reconcile_run, reconcile_until, gaps, last_gap_at
+RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at, phone_number_id, app_secret, previous_app_secret, app_secret_hashes, verify_token_hash, opened_at, reconciled_to, reconcile_at, reconcile_run, reconcile_until, gaps, last_gap_at, previous_webhook_token_hash
 `
 
 func (q *Queries) ResumeInstance(ctx context.Context, name string) (Instance, error) {
@@ -594,6 +601,26 @@ func (q *Queries) ResumeInstance(ctx context.Context, name string) (Instance, er
 		&i.ReconcileUntil,
 		&i.Gaps,
 		&i.LastGapAt,
+		&i.PreviousWebhookTokenHash,
 	)
 	return i, err
+}
+
+const rotateWebhookToken = `-- name: RotateWebhookToken :exec
+UPDATE instances
+SET webhook_token_hash = $1, previous_webhook_token_hash = $2, updated_at = now()
+WHERE name = $3 AND deleted_at IS NULL
+`
+
+type RotateWebhookTokenParams struct {
+	WebhookTokenHash         []byte
+	PreviousWebhookTokenHash []byte
+	Name                     string
+}
+
+// RotateWebhookToken gives an instance a webhook token that counts beside the one
+// that its gateway shows now; null: it shows none that counts.
+func (q *Queries) RotateWebhookToken(ctx context.Context, arg RotateWebhookTokenParams) error {
+	_, err := q.db.Exec(ctx, rotateWebhookToken, arg.WebhookTokenHash, arg.PreviousWebhookTokenHash, arg.Name)
+	return err
 }

@@ -44,7 +44,7 @@ func (q *Queries) AddGaps(ctx context.Context, arg AddGapsParams) error {
 const claimReconcile = `-- name: ClaimReconcile :one
 UPDATE instances SET reconcile_run = reconcile_run + 1, reconcile_until = now() + $1::interval
 WHERE name = $2 AND deleted_at IS NULL AND (reconcile_until IS NULL OR reconcile_until <= now())
-RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at, phone_number_id, app_secret, previous_app_secret, app_secret_hashes, verify_token_hash, opened_at, reconciled_to, reconcile_at, reconcile_run, reconcile_until, gaps, last_gap_at
+RETURNING id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at, phone_number_id, app_secret, previous_app_secret, app_secret_hashes, verify_token_hash, opened_at, reconciled_to, reconcile_at, reconcile_run, reconcile_until, gaps, last_gap_at, previous_webhook_token_hash
 `
 
 type ClaimReconcileParams struct {
@@ -105,6 +105,7 @@ func (q *Queries) ClaimReconcile(ctx context.Context, arg ClaimReconcileParams) 
 		&i.ReconcileUntil,
 		&i.Gaps,
 		&i.LastGapAt,
+		&i.PreviousWebhookTokenHash,
 	)
 	return i, err
 }

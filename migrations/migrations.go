@@ -34,9 +34,16 @@ func Up(ctx context.Context, databaseURL string) error {
 	return with(ctx, databaseURL, func(m *migrate.Migrate) error { return m.Up() })
 }
 
-// Down takes back the given number of steps, the latest first.
+// Down takes back the given number of steps, the latest first, or all there are if
+// those are fewer.
 func Down(ctx context.Context, databaseURL string, steps int) error {
-	return with(ctx, databaseURL, func(m *migrate.Migrate) error { return m.Steps(-steps) })
+	return with(ctx, databaseURL, func(m *migrate.Migrate) error {
+		err := m.Steps(-steps)
+		if _, fewer := errors.AsType[migrate.ErrShortLimit](err); fewer {
+			return nil
+		}
+		return err
+	})
 }
 
 // Status says where the database stands.

@@ -114,6 +114,7 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 	operator := console.New(console.Config{
 		Redis: cfg.Redis, Metrics: metrics, Log: log, Token: cfg.AdminToken,
 		LogLevel: levels.String, SetLogLevel: setLogLevel(pool, levels),
+		Linker: newLinker(pool, box, cfg),
 	})
 	defer func() { _ = operator.Close() }()
 	public := httpapi.New(httpapi.Config{

@@ -20,13 +20,15 @@ func (a *app) instances() *cli.Command {
 	return &cli.Command{
 		Name:  "instances",
 		Usage: "keep the WhatsApp numbers and the gateways they are behind",
-		Description: "msgorch instances put sales --gateway evolution --base-url https://evolution.example \\\n" +
+		Description: "msgorch instances connect sales\n" +
+			"msgorch instances put sales --gateway evolution --base-url https://evolution.example \\\n" +
 			"  --credential-file ./apikey --webhook-token-file ./webhook-token\n" +
 			"pass show evolution | msgorch instances put sales --credential-file -\n" +
 			"msgorch instances pause sales",
 		Commands: []*cli.Command{
 			{Name: "list", Usage: "list instances", Action: a.listInstances},
 			{Name: "show", Usage: "show one; never its secrets", ArgsUsage: "NAME", Action: a.showInstance},
+			a.connectInstanceCommand(),
 			a.putInstanceCommand(),
 			{Name: "delete", Usage: "forget its secrets and cancel what it has not sent; its history stays", ArgsUsage: "NAME", Action: a.deleteInstance},
 			{Name: "pause", Usage: "send nothing through it until it is resumed", ArgsUsage: "NAME", Action: a.pauseInstance},

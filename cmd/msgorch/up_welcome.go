@@ -26,6 +26,12 @@ func (a *app) welcome(s *setting) {
 		a.say("\nLook at it from another terminal:\n"+
 			"  set -a; . %s; SECRET_KEY=$(cat %s); ALLOW_PRIVATE_TARGETS=true; set +a\n"+
 			"  bin/msgorch tail --text\n", env, keptKeyFile())
+		if u.Sandbox != "" {
+			a.say("\nThere, connect a number of your own, and scan it as its phone would:\n"+
+				"  export EVOLUTION_BASE_URL=%s EVOLUTION_API_KEY=sandbox PUBLIC_URL=%s\n"+
+				"  bin/msgorch instances connect sales\n"+
+				"  curl -sS %[1]s/sandbox/session -d '{\"instance\":\"sales\",\"do\":\"scan\"}'   # in a third one\n", u.Sandbox, u.API)
+		}
 	}
 	a.say("\nCtrl-C stops everything.\n\n")
 }

@@ -30,6 +30,7 @@ type Config struct {
 
 	APIToken     secret.Text // an API key with every scope; empty: none
 	AdminToken   secret.Text // never empty if AdminAddr is not loopback
+	PublicURL    string      // where gateways reach the API, no trailing slash; empty: the operator says it
 	WebhookToken secret.Text // of gateways whose instance has none; empty: they get 401
 
 	EvolutionBaseURL string      // without trailing slash; may be empty
@@ -84,6 +85,7 @@ func LoadFor(getenv func(string) string, required ...string) (Config, error) {
 		APIToken:            r.token("API_TOKEN"),
 		AdminToken:          r.token("ADMIN_TOKEN"),
 		WebhookToken:        r.token("WEBHOOK_TOKEN"),
+		PublicURL:           r.baseURL("PUBLIC_URL", "https://msgorch.example"),
 		EvolutionBaseURL:    r.baseURL("EVOLUTION_BASE_URL", "http://127.0.0.1:8080"),
 		EvolutionAPIKey:     secret.Text(r.text("EVOLUTION_API_KEY", "")),
 		SecretKey:           r.key("SECRET_KEY"),

@@ -37,6 +37,8 @@ type Config struct {
 	// SetLogLevel changes those of every process. It fails with a sentence for
 	// the caller when they are not valid.
 	SetLogLevel func(ctx context.Context, directives string) error
+	// Linker connects instances.
+	Linker Linker
 }
 
 // Console serves the operator. Close it when done.
@@ -57,6 +59,7 @@ func New(c Config) *Console {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = w.Write(index) // the client may be gone
 	})
+	newInstancePages(c.Linker, c.Log).routes(mux)
 	mux.Handle("/queues/", queues)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(c.Metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /log-level", func(w http.ResponseWriter, _ *http.Request) { writeLevel(w, http.StatusOK, c.LogLevel()) })

@@ -28,16 +28,23 @@ type desk struct {
 	*console.Console
 	client *asynq.Client
 	levels []string // set, in order
+	phone  *phone
 }
 
 func newDesk(t *testing.T, token secret.Text) *desk {
 	t.Helper()
+	return newLoggedDesk(t, token, slog.New(slog.DiscardHandler))
+}
+
+func newLoggedDesk(t *testing.T, token secret.Text, log *slog.Logger) *desk {
+	t.Helper()
 	url := testenv.Redis(t)
-	d := &desk{client: testenv.Client(t, url)}
+	d := &desk{client: testenv.Client(t, url), phone: &phone{}}
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(prometheus.NewCounter(prometheus.CounterOpts{Name: "msgorch_test_total", Help: "A test."}))
 	d.Console = console.New(console.Config{
-		Redis: testenv.RedisOpt(t, url), Metrics: metrics, Log: slog.New(slog.DiscardHandler), Token: token,
+		Redis: testenv.RedisOpt(t, url), Metrics: metrics, Log: log, Token: token,
+		Linker:   d.phone,
 		LogLevel: func() string { return "info,worker=debug" },
 		SetLogLevel: func(_ context.Context, directives string) error {
 			if directives == "shout" {
@@ -101,7 +108,7 @@ func TestWithATokenOnlyTheOperatorComesIn(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			for _, path := range []string{"/", "/queues/", "/queues/api/queues", "/metrics", "/log-level", "/debug/pprof/", "/debug/pprof/cmdline", "/debug/pprof/heap"} {
+			for _, path := range []string{"/", "/instances/", "/instances/sales", "/link.js", "/queues/", "/queues/api/queues", "/metrics", "/log-level", "/debug/pprof/", "/debug/pprof/cmdline", "/debug/pprof/heap"} {
 				if got, body := d.ask(t, http.MethodGet, path, "", tt.edit); got != tt.want {
 					t.Errorf("GET %s = %d, want %d: %.200s", path, got, tt.want, body)
 				}

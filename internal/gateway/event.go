@@ -99,3 +99,9 @@ type QR struct {
 	Image       secret.Text // the picture as a data URL
 	Exhausted   bool        // too many went by unscanned: there will be no more until the session is started again
 }
+
+// Link is an instance on its way to a session with WhatsApp.
+type Link struct {
+	State string // as in Connection
+	QR    QR     // what a person must do for it; zero when there is nothing (yet)
+}

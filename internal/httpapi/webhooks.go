@@ -111,7 +111,8 @@ func (s *server) gatewayOf(ctx context.Context, name, token string) (db.Instance
 	case err != nil:
 		return i, err
 	case len(i.WebhookTokenHash) > 0:
-		if !apikey.HashEqual(token, i.WebhookTokenHash) {
+		// The one before counts too; see RotateWebhookToken.
+		if !apikey.HashEqual(token, i.WebhookTokenHash) && !apikey.HashEqual(token, i.PreviousWebhookTokenHash) {
 			return i, denied
 		}
 	case !apikey.Equal(token, s.WebhookToken):

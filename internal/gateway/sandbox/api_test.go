@@ -141,7 +141,7 @@ func TestInstancesAreCreatedOnce(t *testing.T) {
 		t.Errorf("got %d %s, want %d %s", second.status, second.body, status, want)
 	}
 	list := decode[[]struct{ Name, ConnectionStatus string }](t, g.call(t, http.MethodGet, "/instance/fetchInstances", "").body)
-	if len(list) != 1 || list[0].Name != "tienda-demo" || list[0].ConnectionStatus != "open" {
+	if len(list) != 1 || list[0].Name != "tienda-demo" || list[0].ConnectionStatus != "close" {
 		t.Errorf("got %+v", list)
 	}
 }
@@ -151,6 +151,9 @@ func TestAnInstanceCreatedWithAWebhookUsesIt(t *testing.T) {
 	sink := newSink(t, nil)
 	g := newGateway(t, sandbox.Options{})
 	g.call(t, http.MethodPost, "/instance/create", `{"instanceName":"sales","webhook":{"url":"`+sink.url+`/x"}}`)
+	g.call(t, http.MethodGet, "/instance/connect/sales", "")
+	g.call(t, http.MethodPost, "/sandbox/session", `{"instance":"sales","do":"scan"}`)
+	sink.take(t, 1) // it is open
 	g.send(t, "5215550001001", "hola")
 	if h := sink.take(t, 3)[0]; h.path != "/x" {
 		t.Errorf("path = %q, want /x", h.path)

@@ -82,7 +82,7 @@ func (s *Server) giveFile(w http.ResponseWriter, r *http.Request, in *instance) 
 		return
 	}
 	id := call.Message.Key.ID
-	if s.state(in.name) != "open" {
+	if s.state(in) != stateOpen {
 		writeRefusal(w, http.StatusBadRequest, []string{"Error: Connection Closed"})
 		return
 	}

@@ -208,7 +208,7 @@ func (s *Server) storeNumber(n CloudNumber) {
 func (s *Server) addDemoNumber() {
 	n := CloudNumber{
 		PhoneNumberID: DemoNumber, Instance: "cloud",
-		Token: secret.Text(s.token()), AppSecret: s.opts.WebhookToken, VerifyToken: s.opts.WebhookToken,
+		Token: secret.Text(s.token(nil)), AppSecret: s.opts.WebhookToken, VerifyToken: s.opts.WebhookToken,
 	}
 	if u, err := url.Parse(s.opts.WebhookURL); err == nil && u.Host != "" {
 		n.Callback = u.Scheme + "://" + u.Host

@@ -15,6 +15,7 @@ type hook struct {
 	base     bool // url is followed by the instance
 	disabled bool
 	byEvents bool        // url is followed by the event
+	base64   bool        // said and not done
 	events   []string    // configuration names such as SEND_MESSAGE; empty: all
 	header   http.Header // what to send along
 }
@@ -75,17 +76,25 @@ func configName(kind string) string {
 	return strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(kind))
 }
 
+// hookEvents are the events that webhook/set takes.
+const hookEvents = `APPLICATION_STARTUP QRCODE_UPDATED MESSAGES_SET MESSAGES_UPSERT MESSAGES_EDITED MESSAGES_UPDATE
+	MESSAGES_DELETE SEND_MESSAGE SEND_MESSAGE_UPDATE CONTACTS_SET CONTACTS_UPSERT CONTACTS_UPDATE PRESENCE_UPDATE CHATS_SET
+	CHATS_UPSERT CHATS_UPDATE CHATS_DELETE GROUPS_UPSERT GROUP_UPDATE GROUP_PARTICIPANTS_UPDATE CONNECTION_UPDATE
+	LABELS_EDIT LABELS_ASSOCIATION CALL TYPEBOT_START TYPEBOT_CHANGE_STATUS REMOVE_INSTANCE LOGOUT_INSTANCE
+	INSTANCE_CREATE INSTANCE_DELETE STATUS_INSTANCE`
+
 // hookCall is a webhook as webhook/set takes it.
 type hookCall struct {
 	Enabled  bool              `json:"enabled"`
 	URL      string            `json:"url"`
 	Headers  map[string]string `json:"headers"`
 	ByEvents bool              `json:"byEvents"`
+	Base64   bool              `json:"base64"`
 	Events   []string          `json:"events"`
 }
 
 func (c *hookCall) hook() *hook {
-	h := &hook{url: c.URL, disabled: !c.Enabled, byEvents: c.ByEvents, events: c.Events, header: http.Header{}}
+	h := &hook{url: c.URL, disabled: !c.Enabled, byEvents: c.ByEvents, base64: c.Base64, events: c.Events, header: http.Header{}}
 	for name, value := range c.Headers {
 		h.header.Set(name, value)
 	}
@@ -99,6 +108,7 @@ type hookView struct {
 	Headers    map[string]string `json:"headers"`
 	Events     []string          `json:"events"`
 	ByEvents   bool              `json:"webhookByEvents"`
+	Base64     bool              `json:"webhookBase64"`
 	InstanceID string            `json:"instanceId"`
 }
 
@@ -110,7 +120,7 @@ func (h *hook) view(in *instance) *hookView {
 	for name := range h.header {
 		headers[name] = h.header.Get(name)
 	}
-	return &hookView{h.url, !h.disabled, headers, append([]string{}, h.events...), h.byEvents, in.id}
+	return &hookView{h.url, !h.disabled, headers, append([]string{}, h.events...), h.byEvents, h.base64, in.id}
 }
 
 func (s *Server) setHook(w http.ResponseWriter, r *http.Request, in *instance) {
@@ -127,6 +137,13 @@ func (s *Server) setHook(w http.ResponseWriter, r *http.Request, in *instance) {
 	if u, err := url.Parse(call.Hook.URL); call.Hook.Enabled && (err != nil || u.Host == "") {
 		writeRefusal(w, http.StatusBadRequest, []string{"Invalid \"url\" property"})
 		return
+	}
+	for _, event := range call.Hook.Events {
+		if !slices.Contains(strings.Fields(hookEvents), event) {
+			enum := strings.Join(strings.Fields(hookEvents), ",")
+			writeRefusal(w, http.StatusBadRequest, [][]string{{"webhook.events[0] is not one of enum values: " + enum}})
+			return
+		}
 	}
 	h := call.Hook.hook()
 	in.hook.Store(h)

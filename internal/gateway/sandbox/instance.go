@@ -20,16 +20,20 @@ import (
 const (
 	ownJID       = "5215550009000@s.whatsapp.net"
 	ownName      = "Sandbox"
+	integration  = "WHATSAPP-BAILEYS"
 	sandboxToken = "SANDBOX-INSTANCE-TOKEN" // the apikey of webhooks when Options.APIKey is empty
 )
 
-// instance is one account. It exists as soon as somebody names it.
+// instance is one account. It exists as soon as somebody names it, and is open
+// then, unless it was made by a call: then it must be scanned.
 type instance struct {
 	name    string
 	id      string // derived from the name, so the same after a restart
 	created atomic.Bool
 	hook    atomic.Pointer[hook]  // its own webhook; nil: the server's
 	limit   atomic.Pointer[limit] // nil: none
+	session session
+	habits  atomic.Pointer[habits] // nil: those of a new one
 }
 
 // instances are all that were ever named.
@@ -38,11 +42,15 @@ type instances struct {
 	byName map[string]*instance
 }
 
-func (is *instances) get(name string) *instance {
+// find returns an instance that was named before; nil if it was not.
+func (is *instances) find(name string) *instance {
 	is.mu.RLock()
-	in := is.byName[name]
-	is.mu.RUnlock()
-	if in != nil {
+	defer is.mu.RUnlock()
+	return is.byName[name]
+}
+
+func (is *instances) get(name string) *instance {
+	if in := is.find(name); in != nil {
 		return in
 	}
 
@@ -55,7 +63,7 @@ func (is *instances) get(name string) *instance {
 		is.byName = make(map[string]*instance)
 	}
 	name = strings.Clone(name) // it may be part of a longer URL
-	in = &instance{name: name, id: uuid.NewSHA1(uuid.NameSpaceURL, []byte(name)).String()}
+	in := &instance{name: name, id: uuid.NewSHA1(uuid.NameSpaceURL, []byte(name)).String()}
 	is.byName[name] = in
 	return in
 }
@@ -79,15 +87,20 @@ func (s *Server) guard(f *Faults, r *http.Request, name string) (verdict, bool) 
 		message := []string{fmt.Sprintf("The %q instance does not exist", name)}
 		return refuse(OutcomeMissing, http.StatusNotFound, message), true
 	}
-	if slices.Contains(f.UnauthorizedInstances, name) || !s.keyFits(r) {
+	if slices.Contains(f.UnauthorizedInstances, name) || !s.keyFits(r, s.instances.find(name)) {
 		return refuse(OutcomeUnauthorized, http.StatusUnauthorized, "Unauthorized"), true
 	}
 	return verdict{}, false
 }
 
-func (s *Server) keyFits(r *http.Request) bool {
-	want := s.opts.APIKey.Reveal()
-	return want == "" || subtle.ConstantTimeCompare([]byte(r.Header.Get("apikey")), []byte(want)) == 1
+// keyFits reports whether a call shows the server's key, or that of the instance
+// it is about; nil: about none.
+func (s *Server) keyFits(r *http.Request, in *instance) bool {
+	shows := func(key string) bool {
+		return subtle.ConstantTimeCompare([]byte(r.Header.Get("apikey")), []byte(key)) == 1
+	}
+	global := s.opts.APIKey.Reveal()
+	return global == "" || shows(global) || in != nil && in.created.Load() && shows(s.token(in))
 }
 
 // guarded wraps a gateway call that is about one instance.
@@ -113,11 +126,15 @@ func readCall(w http.ResponseWriter, r *http.Request, v any) bool {
 	return true
 }
 
-func (s *Server) state(name string) string {
-	if slices.Contains(s.faults.Load().ClosedInstances, name) {
-		return "close"
+func (s *Server) closedByFault(in *instance) bool {
+	return slices.Contains(s.faults.Load().ClosedInstances, in.name)
+}
+
+func (s *Server) state(in *instance) string {
+	if s.closedByFault(in) {
+		return stateClose
 	}
-	return "open"
+	return in.session.now()
 }
 
 func (s *Server) connectionState(w http.ResponseWriter, _ *http.Request, in *instance) {
@@ -125,20 +142,32 @@ func (s *Server) connectionState(w http.ResponseWriter, _ *http.Request, in *ins
 		Name  string `json:"instanceName"`
 		State string `json:"state"`
 	}
-	writeJSON(w, http.StatusOK, map[string]state{"instance": {in.name, s.state(in.name)}})
+	writeJSON(w, http.StatusOK, map[string]state{"instance": {in.name, s.state(in)}})
 }
 
 // account is an instance as fetchInstances shows it.
 type account struct {
-	ID          string `json:"id"`
-	Name        string `json:"name"`
-	Status      string `json:"connectionStatus"`
-	OwnerJID    string `json:"ownerJid"`
-	ProfileName string `json:"profileName"`
-	Integration string `json:"integration"`
-	Token       string `json:"token"`
+	ID          string  `json:"id"`
+	Name        string  `json:"name"`
+	Status      string  `json:"connectionStatus"`
+	OwnerJID    *string `json:"ownerJid"`
+	ProfileName *string `json:"profileName"`
+	Integration string  `json:"integration"`
+	Token       string  `json:"token"`
+	Setting     habits  `json:"Setting"`
 }
 
+func (s *Server) accountOf(in *instance) account {
+	a := account{
+		ID: in.id, Name: in.name, Status: s.state(in), Integration: integration, Token: s.token(in), Setting: in.manners(),
+	}
+	if a.Status == stateOpen || !in.created.Load() {
+		a.OwnerJID, a.ProfileName = new(ownJID), new(ownName)
+	}
+	return a
+}
+
+// fetchInstances shows the instances that the key may see: all, or its own.
 func (s *Server) fetchInstances(w http.ResponseWriter, r *http.Request) {
 	f, name := s.faults.Load(), r.URL.Query().Get("instanceName")
 	if no, refused := s.guard(f, r, name); refused {
@@ -147,21 +176,24 @@ func (s *Server) fetchInstances(w http.ResponseWriter, r *http.Request) {
 	}
 	list := s.instances.all()
 	if name != "" {
-		list = []*instance{s.instances.get(name)}
+		in := s.instances.find(name)
+		if in == nil {
+			writeRefusal(w, http.StatusNotFound, []string{fmt.Sprintf("Instance %q not found", name)})
+			return
+		}
+		list = []*instance{in}
 	}
 	accounts := []account{}
 	for _, in := range list {
 		if !slices.Contains(f.MissingInstances, in.name) {
-			accounts = append(accounts, account{
-				in.id, in.name, s.state(in.name), ownJID, ownName, "WHATSAPP-BAILEYS", s.token(),
-			})
+			accounts = append(accounts, s.accountOf(in))
 		}
 	}
 	writeJSON(w, http.StatusOK, accounts)
 }
 
 func (s *Server) createInstance(w http.ResponseWriter, r *http.Request) {
-	if !s.keyFits(r) {
+	if !s.keyFits(r, nil) {
 		writeRefusal(w, http.StatusUnauthorized, "Unauthorized")
 		return
 	}
@@ -181,6 +213,7 @@ func (s *Server) createInstance(w http.ResponseWriter, r *http.Request) {
 		writeRefusal(w, http.StatusForbidden, []string{fmt.Sprintf("This name %q is already in use.", call.Name)})
 		return
 	}
+	in.session.set(stateClose)
 	if call.Hook != nil && call.Hook.URL != "" {
 		call.Hook.Enabled = true // here, unlike in webhook/set, an address is enough
 		in.hook.Store(call.Hook.hook())
@@ -189,13 +222,18 @@ func (s *Server) createInstance(w http.ResponseWriter, r *http.Request) {
 		"instance": map[string]string{
 			"instanceName": in.name,
 			"instanceId":   in.id,
-			"integration":  "WHATSAPP-BAILEYS",
-			"status":       s.state(in.name),
+			"integration":  integration,
+			"status":       s.state(in),
 		},
-		"hash": s.token(),
+		"hash": s.token(in),
 	})
 }
 
-// token is the credential of every instance; webhooks carry it, as the real
-// ones do.
-func (s *Server) token() string { return cmp.Or(s.opts.APIKey.Reveal(), sandboxToken) }
+// token is the credential of an instance, which its webhooks carry, as the real
+// ones do: its own if it was made by a call, else the server's.
+func (s *Server) token(in *instance) string {
+	if in != nil && in.created.Load() {
+		return strings.ToUpper(uuid.NewSHA1(uuid.NameSpaceURL, []byte("token "+in.name)).String())
+	}
+	return cmp.Or(s.opts.APIKey.Reveal(), sandboxToken)
+}

@@ -27,6 +27,7 @@ type Options struct {
 	WebhookURL   string      // base such as http://127.0.0.1:3001/webhooks/evolution; /{instance} is appended; empty: no webhooks
 	WebhookToken secret.Text // sent to WebhookURL as Authorization: Bearer; empty: no such header
 	APIKey       secret.Text // what the gateway calls must carry in the apikey header, else 401; empty: anything goes
+	Version      string      // what it says it is; default 2.3.7
 	ServerURL    string      // the server_url of webhooks; default http://127.0.0.1:3010
 
 	Log    *slog.Logger // default: silent
@@ -42,6 +43,7 @@ type Options struct {
 // withDefaults fills in what was left out.
 func (o Options) withDefaults() Options {
 	o.ServerURL = cmp.Or(o.ServerURL, "http://127.0.0.1:3010")
+	o.Version = cmp.Or(o.Version, "2.3.7")
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	o.Seed = cmp.Or(o.Seed, rand.Int64())
 	o.MaxLog = cmp.Or(o.MaxLog, 1_000_000)
@@ -123,13 +125,18 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("GET /instance/connectionState/{instance}", s.guarded(s.connectionState))
 	mux.HandleFunc("GET /instance/fetchInstances", s.fetchInstances)
 	mux.HandleFunc("POST /instance/create", s.createInstance)
+	mux.HandleFunc("GET /instance/connect/{instance}", s.guarded(s.connect))
 	mux.HandleFunc("POST /webhook/set/{instance}", s.guarded(s.setHook))
 	mux.HandleFunc("GET /webhook/find/{instance}", s.guarded(s.findHook))
+	mux.HandleFunc("POST /settings/set/{instance}", s.guarded(s.setSettings))
+	mux.HandleFunc("GET /settings/find/{instance}", s.guarded(s.findSettings))
+	mux.HandleFunc("GET /{$}", s.hello)
 	mux.HandleFunc("/", unknownRoute)
 
 	// What makes it a sandbox.
 	mux.HandleFunc("GET /sandbox/{$}", s.page)
 	mux.HandleFunc("POST /sandbox/inbound", s.inbound)
+	mux.HandleFunc("POST /sandbox/session", s.act)
 	mux.HandleFunc("GET /sandbox/sent", s.listSent)
 	mux.HandleFunc("DELETE /sandbox/sent", s.clearSent)
 	mux.HandleFunc("GET /sandbox/received", s.listReceived)

@@ -157,6 +157,14 @@ type connectionData struct {
 	Reason   int     `json:"statusReason"`
 }
 
+// reasonOf is the status code that comes with a state of the session.
+func reasonOf(state string) int {
+	if state == stateClose {
+		return 401 // logged out; others are not announced
+	}
+	return 200
+}
+
 // rowID is Evolution's own id of a message, which nobody should rely on.
 func rowID(m *message) string { return "cm" + strings.ToLower(m.id) }
 
@@ -171,7 +179,7 @@ func (s *Server) body(ev *event, destination string) ([]byte, error) {
 		DateTime:    ev.at.UTC().Format("2006-01-02T15:04:05.000Z"),
 		Sender:      ownJID,
 		ServerURL:   s.opts.ServerURL,
-		APIKey:      s.token(),
+		APIKey:      s.token(in),
 	}
 	switch m := ev.message; ev.kind {
 	case eventSend:
@@ -183,7 +191,7 @@ func (s *Server) body(ev *event, destination string) ([]byte, error) {
 	case eventEdited, eventDelete:
 		e.Data = ev.data
 	case eventConnection:
-		e.Data = connectionData{in.name, ownJID, ownName, nil, ev.status, 200}
+		e.Data = connectionData{in.name, ownJID, ownName, nil, ev.status, reasonOf(ev.status)}
 	}
 	return json.Marshal(e)
 }

@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 )
@@ -50,7 +49,7 @@ func (s *Server) decide(f *Faults, r *http.Request, e *sent, problem any) verdic
 	if problem != nil {
 		return refuse(OutcomeInvalid, http.StatusBadRequest, problem)
 	}
-	if slices.Contains(f.ClosedInstances, in.name) {
+	if s.state(in) != stateOpen {
 		return refuse(OutcomeClosed, http.StatusBadRequest, []string{"Error: Connection Closed"})
 	}
 	if !onWhatsApp(e.jid) {

@@ -1,0 +1,1 @@
+ALTER TABLE instances DROP COLUMN previous_webhook_token_hash;
