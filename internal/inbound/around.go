@@ -121,7 +121,9 @@ func (a *around) store(ctx context.Context, q *db.Queries) error {
 	}{
 		{"groups", len(a.groups.Addresses), func() error { return q.TellGroups(ctx, a.groups) }},
 		{"members", len(a.members.Addresses), func() error { return q.TellMembers(ctx, a.members) }},
-		{"members", len(a.complete), func() error { return each(a.complete, func(p db.OnlyMembersParams) error { return q.OnlyMembers(ctx, p) }) }},
+		{"members", len(a.complete), func() error {
+			return each(a.complete, func(p db.OnlyMembersParams) error { return q.OnlyMembers(ctx, p) })
+		}},
 		{"labels", len(a.labels.Labels), func() error { return q.TellLabels(ctx, a.labels) }},
 		{"labels", len(a.labelled.Labels), func() error { return q.TellLabelChanges(ctx, a.labelled) }},
 		{"presence", len(a.presence.States), func() error { return q.TellPresence(ctx, a.presence) }},
