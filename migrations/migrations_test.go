@@ -170,6 +170,7 @@ func fill(t *testing.T, url string) {
 		INSERT INTO gateway_events (id, instance_id, event, body, body_hash, state) VALUES (`+id+`, 1, 'e', '{}', 'h', 'pending');
 		INSERT INTO early_evidence (instance_id, gateway_message_id, status, at) VALUES (1, 'X', 'read', now());
 		INSERT INTO uploads (message_id, data) VALUES (`+id+`, 'file');
+		INSERT INTO media (id, message_id, gateway_id, storage_key) VALUES (`+id+`, `+id+`, 'X', '01/x');
 		INSERT INTO settings (name, value) VALUES ('log_level', 'info')`)
 	if err != nil {
 		t.Fatal(err)
