@@ -50,6 +50,8 @@ func defaults() config.Config {
 		WorkerServers: 1,
 		MaxBodyBytes:  16 << 20,
 		ShutdownWait:  25 * time.Second,
+		MediaStore:    "file:///var/lib/msgorch/media",
+		MaxMediaBytes: 100 << 20,
 		Retention:     map[string]time.Duration{"messages": 0, "events": 30 * day, "quarantined": 0, "evidence": 7 * day},
 	}
 }
@@ -92,6 +94,12 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 		"MAX_BODY_BYTES":              "1024",
 		"ALLOW_PRIVATE_TARGETS":       "true",
 		"SHUTDOWN_WAIT":               "10m",
+		"MEDIA_STORE":                 "s3://files/of/ours?endpoint=https://s3.example",
+		"MAX_MEDIA_BYTES":             "2048",
+		"AWS_ACCESS_KEY_ID":           "key",
+		"AWS_SECRET_ACCESS_KEY":       "secret",
+		"AWS_SESSION_TOKEN":           "session",
+		"AWS_REGION":                  "us-east-1",
 		"RETENTION_DAYS":              "messages=365, events=0",
 		"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318/",
 	}
@@ -117,6 +125,9 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 		MaxBodyBytes:        1024,
 		AllowPrivateTargets: true,
 		ShutdownWait:        10 * time.Minute,
+		MediaStore:          "s3://files/of/ours?endpoint=https://s3.example",
+		MaxMediaBytes:       2048,
+		AWS:                 config.AWS{AccessKeyID: "key", SecretAccessKey: "secret", SessionToken: "session", Region: "us-east-1"},
 		Retention:           map[string]time.Duration{"messages": 365 * day, "events": 0, "quarantined": 0, "evidence": 7 * day},
 		OTLPEndpoint:        "http://collector:4318",
 	}

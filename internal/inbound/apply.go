@@ -117,8 +117,9 @@ func (s *Service) giveUp(ctx context.Context, id uuid.UUID, cause error) error {
 // apply applies events in one transaction and returns those that must wait
 // because they may report a message that is on its way to the gateway.
 func (s *Service) apply(ctx context.Context, ids []uuid.UUID) (waiting []uuid.UUID, err error) {
+	var files []uuid.UUID
 	err = db.InTx(ctx, s.c.Pool, func(q *db.Queries) error {
-		waiting = nil
+		waiting, files = nil, nil
 		events, err := q.LockPendingEvents(ctx, ids)
 		if err != nil || len(events) == 0 {
 			return err
@@ -138,11 +139,14 @@ func (s *Service) apply(ctx context.Context, ids []uuid.UUID) (waiting []uuid.UU
 			done.States = append(done.States, string(state))
 			done.Reasons = append(done.Reasons, reason)
 		}
-		if err := n.write(ctx, q); err != nil {
+		if files, err = n.write(ctx, q); err != nil {
 			return err
 		}
 		return q.FinishEvents(ctx, done)
 	})
+	if err == nil {
+		s.fetch(ctx, files)
+	}
 	return waiting, err
 }
 
@@ -349,26 +353,38 @@ func (n *news) proof(instance int64, id string, status gateway.Status, at time.T
 }
 
 // write stores the news. Chats and contacts come first and in one order, so
-// that two of these never wait for each other.
-func (n *news) write(ctx context.Context, q *db.Queries) error {
+// that two of these never wait for each other. It answers with the messages whose
+// files are to be fetched.
+func (n *news) write(ctx context.Context, q *db.Queries) (files []uuid.UUID, err error) {
 	if len(n.chats.Jids) > 0 {
 		if err := q.EnsureChats(ctx, n.chats); err != nil {
-			return fmt.Errorf("ensure chats: %w", err)
+			return nil, fmt.Errorf("ensure chats: %w", err)
 		}
 	}
 	if len(n.contacts.Jids) > 0 {
 		if err := q.UpsertContacts(ctx, n.contacts); err != nil {
-			return fmt.Errorf("upsert contacts: %w", err)
+			return nil, fmt.Errorf("upsert contacts: %w", err)
 		}
 	}
 	slices.SortStableFunc(n.heard, func(a, b heard) int { return a.written.Compare(b.written) })
 	for rest := n.heard; len(rest) > 0; {
 		k := min(len(rest), heardChunk)
-		if _, err := q.StoreHeard(ctx, heardParams(rest[:k])); err != nil {
-			return fmt.Errorf("store messages: %w", err)
+		p := heardParams(rest[:k])
+		fresh, err := q.StoreHeard(ctx, p)
+		if err != nil {
+			return nil, fmt.Errorf("store messages: %w", err)
 		}
-		rest = rest[k:]
+		due, err := noteFiles(ctx, q, rest[:k], p.Ids, fresh)
+		if err != nil {
+			return nil, err
+		}
+		files, rest = append(files, due...), rest[k:]
 	}
+	return files, n.writeChanges(ctx, q)
+}
+
+// writeChanges stores what is said of messages that are there.
+func (n *news) writeChanges(ctx context.Context, q *db.Queries) error {
 	if len(n.ours.Ids) > 0 {
 		adopted, err := q.AdoptOurs(ctx, n.ours)
 		if err != nil {
