@@ -118,6 +118,7 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 		Gateways: map[string]outbound.Gateway{
 			"evolution": evo, "sandbox": evo, "cloud": {Sender: meta, Prober: meta, BaseURL: cloud.DefaultBaseURL},
 		},
+		Files: egress.NewFetcher(cfg.AllowPrivateTargets), MaxMediaBytes: cfg.MaxMediaBytes,
 		PerInstance: cfg.Concurrency, Watched: cfg.Concurrency * cfg.WorkerServers / 2,
 		Attempted: metrics.Attempted, Stopping: ctx.Done(),
 	})
