@@ -126,9 +126,7 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 		Pool: pool, Client: client, Log: log,
 		Decoders: map[string]gateway.Decoder{"evolution": decoder, "sandbox": decoder, "cloud": cloud.Decoder{}},
 	})
-	store, err := media.Open(cfg.MediaStore, media.Credentials{
-		AccessKeyID: cfg.AWS.AccessKeyID, SecretAccessKey: cfg.AWS.SecretAccessKey, SessionToken: cfg.AWS.SessionToken, Region: cfg.AWS.Region,
-	})
+	store, err := media.Open(cfg.MediaStore, media.Credentials(cfg.AWS))
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"strings"
@@ -67,9 +68,7 @@ func (s *system) download(path string, header http.Header) (int, http.Header, []
 		s.tb.Fatal(err)
 	}
 	req.Header = http.Header{"Authorization": {"Bearer " + apiToken}}
-	for name, values := range header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, header)
 	resp, err := http.DefaultClient.Do(req) //nolint:forbidigo // a test's own calls
 	if err != nil {
 		s.tb.Fatal(err)
