@@ -7,9 +7,12 @@ RUN go mod download
 COPY . .
 ARG VERSION=unknown
 RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o /out/ ./cmd/...
+RUN mkdir /media
 
 FROM gcr.io/distroless/static-debian12:nonroot
 COPY --from=build /out/api /out/worker /out/msgorch /usr/local/bin/
+# A volume that is mounted here belongs to who runs the programs.
+COPY --from=build --chown=nonroot:nonroot /media /var/lib/msgorch/media
 USER nonroot:nonroot
 WORKDIR /home/nonroot
 EXPOSE 3001 3002 3003 3010

@@ -370,6 +370,25 @@ type Label struct {
 	ToldAt     time.Time
 }
 
+type Media struct {
+	ID            uuid.UUID
+	MessageID     *uuid.UUID
+	GatewayID     string
+	StorageKey    string
+	State         string
+	Attempts      int32
+	NextAttemptAt time.Time
+	AttemptedAt   *time.Time
+	DurationMs    *int32
+	ErrorCode     *string
+	ErrorText     *string
+	Size          *int64
+	MimeType      *string
+	Sha256        []byte
+	CreatedAt     time.Time
+	SettledAt     *time.Time
+}
+
 type Message struct {
 	ID               uuid.UUID
 	Seq              int64

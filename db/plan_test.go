@@ -245,6 +245,8 @@ func fillSome(t *testing.T, pool *pgxpool.Pool, messages int, open, analysed boo
 		       CASE WHEN n %% 3 > 0 THEN now() END
 		FROM generate_series(1, %[1]d) n;
 		INSERT INTO attempts (message_id, attempt, started_at, duration_ms, outcome) SELECT id, 1, now(), 5, 'accepted' FROM messages;
+		INSERT INTO media (id, message_id, gateway_id, storage_key, state) SELECT id, id, gateway_message_id, id, 'kept' FROM messages
+		WHERE gateway_message_id IS NOT NULL;
 		INSERT INTO gateway_events (id, instance_id, event, body, body_hash, state)
 		SELECT gen_random_uuid(), 1, 'messages.upsert', '{}', sha256(n::text::bytea), 'applied' FROM generate_series(1, %[1]d) n`, messages))
 	if err == nil && !open {
@@ -285,6 +287,9 @@ func fillWeeks(t *testing.T, pool *pgxpool.Pool) (w weeks) {
 		JOIN chats c ON c.id = CASE WHEN n % 3 < 2 THEN 1 + n % 50 ELSE 51 + n % 4950 END;
 		INSERT INTO attempts (message_id, attempt, started_at, duration_ms, outcome)
 		SELECT id, 1, now(), 5, 'accepted' FROM messages WHERE direction = 'outbound';
+		INSERT INTO media (id, message_id, gateway_id, storage_key, state)
+		SELECT id, CASE WHEN seq % 100 <> 1 THEN id END, gateway_message_id, id, CASE WHEN seq % 200 = 3 THEN 'pending' ELSE 'kept' END
+		FROM messages WHERE direction = 'inbound';
 		INSERT INTO gateway_events (id, instance_id, event, body, body_hash, state, received_at)
 		SELECT gen_random_uuid(), 1 + n % 4, 'messages.upsert', '{}', sha256(n::text::bytea),
 		       CASE WHEN n % 500 = 0 THEN 'pending' WHEN n % 500 = 1 THEN 'quarantined' ELSE 'applied' END::event_state, now() - n * interval '1 second'
@@ -485,6 +490,22 @@ func (w weeks) statements() []statement {
 				InstanceIds: all, BeforeAt: now, BeforeSeq: 1 << 40, Since: now.AddDate(-1, 0, 0), MaxRows: 51,
 			})
 		}},
+		{"StoreMedia", true, func(q *db.Queries) {
+			_, _ = q.StoreMedia(ctx, db.StoreMediaParams{Ids: ids, GatewayIds: gateways, StorageKeys: names})
+		}},
+		{"ClaimMedia", true, func(q *db.Queries) { _, _ = q.ClaimMedia(ctx, db.ClaimMediaParams{ID: w.message, Lease: time.Second}) }},
+		{"RenewMedia", true, func(q *db.Queries) {
+			_, _ = q.RenewMedia(ctx, db.RenewMediaParams{ID: w.message, Attempt: 1, Lease: time.Second})
+		}},
+		{"SettleMedia", true, func(q *db.Queries) {
+			_, _ = q.SettleMedia(ctx, db.SettleMediaParams{ID: w.message, Attempt: 1, State: "kept"})
+		}},
+		{"OverdueMedia", false, func(q *db.Queries) {
+			_, _ = q.OverdueMedia(ctx, db.OverdueMediaParams{DueBefore: now, AfterAt: time.Time{}, MaxRows: 500})
+		}},
+		{"MediaOf", true, func(q *db.Queries) { _, _ = q.MediaOf(ctx, ids) }},
+		{"OrphanedMedia", false, func(q *db.Queries) { _, _ = q.OrphanedMedia(ctx, db.OrphanedMediaParams{MaxRows: 500}) }},
+		{"ForgetMedia", false, func(q *db.Queries) { _ = q.ForgetMedia(ctx, ids) }},
 
 		list("ListMessages of an instance", instances),
 		list("ListMessages of all", all),

@@ -17,6 +17,7 @@ SELECT value FROM settings WHERE name = 'log_level' AND changed_at > @since;
 -- that came since the given time.
 SELECT (EXISTS (SELECT 1 FROM messages WHERE settled_at IS NULL AND next_attempt_at IS NOT NULL)
     OR EXISTS (SELECT 1 FROM gateway_events WHERE state = 'pending')
+    OR EXISTS (SELECT 1 FROM media WHERE state = 'pending' AND message_id IS NOT NULL AND next_attempt_at <= now())
     OR COALESCE((SELECT max(received_at) FROM early_evidence), '-infinity') >= @since::timestamptz
     OR EXISTS (SELECT 1 FROM chat_merges)
     OR EXISTS (SELECT 1 FROM instances WHERE probe_at <= now()))::boolean AS anything;

@@ -187,6 +187,7 @@ func fill(t *testing.T, url string) {
 		INSERT INTO chat_labels (chat_id, label, gateway_message_id, present, told_at) VALUES (1, '1', '', true, now());
 		INSERT INTO presence (chat_id, address, jid, state, told_at) VALUES (1, '7@lid', '7@lid', 'composing', now());
 		INSERT INTO calls (instance_id, call, chat_id, video, status, rank, started_at, changed_at) VALUES (1, 'C', 1, false, 'offer', 0, now(), now());
+		INSERT INTO media (id, message_id, gateway_id, storage_key) VALUES (`+id+`, `+id+`, 'X', '01/x');
 		INSERT INTO settings (name, value) VALUES ('log_level', 'info')`)
 	if err != nil {
 		t.Fatal(err)

@@ -203,6 +203,7 @@ func TestEnqueueingTwiceIsADuplicate(t *testing.T) {
 		hello("a"),
 		tasks.SendMessages{Batch: "b", Messages: []tasks.SendMessage{{ID: "m1"}}},
 		tasks.GatewayEvent{ID: "e1"},
+		tasks.FetchMedia{ID: "m1"},
 		tasks.GatewayEvents{Batch: "b", Events: []tasks.GatewayEvent{{ID: "e1"}}},
 	} {
 		if err := tasks.Enqueue(t.Context(), r.client, p); err != nil {

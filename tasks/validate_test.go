@@ -184,6 +184,8 @@ func TestBatchesAreValidated(t *testing.T) {
 		{"no messages", tasks.SendMessages{Batch: "b"}, "messages", "invalid_batch"},
 		{"a message without a row", tasks.SendMessages{Batch: "b", Messages: []tasks.SendMessage{message, hello("a")}}, "messages", "invalid_batch"},
 		{"event", event, "", ""},
+		{"a file", tasks.FetchMedia{ID: "m1"}, "", ""},
+		{"a file of nothing", tasks.FetchMedia{}, "id", "missing_id"},
 		{"event without an id", tasks.GatewayEvent{Instance: "sales"}, "id", "missing_id"},
 		{"events", tasks.GatewayEvents{Batch: "b", Events: []tasks.GatewayEvent{event}}, "", ""},
 		{"events without a name", tasks.GatewayEvents{Events: []tasks.GatewayEvent{event}}, "events", "invalid_batch"},

@@ -43,6 +43,7 @@ func TestTheWireFormatNeverChanges(t *testing.T) {
 			`{"batch":"b1","messages":[` + fullJSON + `]}`, into[tasks.SendMessages],
 		},
 		{"gateway:event", event, `{"id":"e1","instance":"sales","event":"messages.upsert"}`, into[tasks.GatewayEvent]},
+		{"media:fetch", tasks.FetchMedia{ID: "m1"}, `{"id":"m1"}`, into[tasks.FetchMedia]},
 		{
 			"gateway:events",
 			tasks.GatewayEvents{Batch: "b1", Events: []tasks.GatewayEvent{event}},
@@ -101,6 +102,7 @@ func TestTaskIDsAreDeterministic(t *testing.T) {
 		{"unnamed: asynq draws one", tasks.SendMessage{Instance: "sales"}, nil},
 		{"a batch of messages", tasks.SendMessages{Batch: "b1"}, "messages:send:b1"},
 		{"an event", tasks.GatewayEvent{ID: "e1"}, "gateway:event:e1"},
+		{"a file", tasks.FetchMedia{ID: "m1"}, "media:fetch:m1"},
 		{"a batch of events", tasks.GatewayEvents{Batch: "b1"}, "gateway:events:b1"},
 	}
 	for _, tt := range tests {
@@ -127,6 +129,7 @@ func TestEveryTaskSaysItsQueueTimeoutAndRetries(t *testing.T) {
 		{tasks.SendMessages{}, "default"},
 		{tasks.SendMessages{Messages: []tasks.SendMessage{{Priority: "bulk"}}}, "bulk"},
 		{tasks.GatewayEvent{}, "inbound"},
+		{tasks.FetchMedia{}, "inbound"},
 		{tasks.GatewayEvents{}, "inbound"},
 	}
 	for _, tt := range tests {

@@ -36,6 +36,7 @@ import (
 	"github.com/msgorch/msgorch/internal/httpapi"
 	"github.com/msgorch/msgorch/internal/inbound"
 	"github.com/msgorch/msgorch/internal/logging"
+	"github.com/msgorch/msgorch/internal/media"
 	"github.com/msgorch/msgorch/internal/queue"
 	"github.com/msgorch/msgorch/internal/secret"
 	"github.com/msgorch/msgorch/outbox"
@@ -111,6 +112,10 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 		Decoders: map[string]gateway.Decoder{"evolution": decoder, "sandbox": decoder, "cloud": cloud.Decoder{}}, OnQueued: ring,
 	})
 
+	store, err := media.Open(cfg.MediaStore, media.Credentials(cfg.AWS))
+	if err != nil {
+		return err
+	}
 	operator := console.New(console.Config{
 		Redis: cfg.Redis, Metrics: metrics, Log: log, Token: cfg.AdminToken,
 		LogLevel: levels.String, SetLogLevel: setLogLevel(pool, levels),
@@ -121,6 +126,7 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 		Pool: pool, Outbox: out, Inbound: in, History: history.New(pool), Box: box, Log: log, Version: version,
 		MaxBodyBytes: cfg.MaxBodyBytes, Signed: cloud.Signed, APIToken: cfg.APIToken, WebhookToken: cfg.WebhookToken,
 		AllowPrivateTargets: cfg.AllowPrivateTargets, Metrics: metrics, Stopping: ctx.Done(),
+		Files:     store,
 		RedisPing: func(ctx context.Context) error { return rdb.Ping(ctx).Err() },
 	})
 

@@ -82,6 +82,7 @@ func (a *app) examine(ctx context.Context, c *cli.Command) error {
 	d := &doctor{}
 	cfg := d.checkEnvironment(a.getenv)
 	d.checkStore(ctx, cfg, c.Bool("offline"))
+	d.checkMedia(ctx, cfg)
 	d.checkRedis(ctx, cfg)
 	d.checkPrograms(ctx, cfg)
 	if ctx.Err() != nil {

@@ -63,7 +63,7 @@ func TestDoctorFindsAHealthyInstallationHealthy(t *testing.T) {
 	delete(verdicts, "Redis maxmemory-policy")
 	want := map[string]verdict{
 		"environment": verdictOK, "PostgreSQL": verdictOK, "migrations": verdictOK, "credentials": verdictOK,
-		"instance sales": verdictOK, "Redis": verdictOK, "api": verdictOK, "worker": verdictOK,
+		"instance sales": verdictOK, "media store": verdictOK, "Redis": verdictOK, "api": verdictOK, "worker": verdictOK,
 	}
 	if diff := cmp.Diff(want, verdicts); diff != "" || !got.Healthy {
 		t.Errorf("(-want +got):\n%s%+v", diff, got)
@@ -81,6 +81,12 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 		"a mistake in the environment": {
 			func(_ *testing.T, e environment, _ *httptest.Server) environment { return e.and("CONCURRENCY", "x") },
 			"environment", verdictFail, "CONCURRENCY",
+		},
+		"a media store that cannot be": {
+			func(_ *testing.T, e environment, _ *httptest.Server) environment {
+				return e.and("MEDIA_STORE", "/dev/null/media")
+			},
+			"media store", verdictFail, "/dev/null/media",
 		},
 		"a bad level": {
 			func(_ *testing.T, e environment, _ *httptest.Server) environment { return e.and("LOG_LEVEL", "loud") },

@@ -22,7 +22,7 @@ const testKey = "0123456789abcdef0123456789abcdef"
 // withKey is servers with a SECRET_KEY.
 func withKey(t *testing.T) environment {
 	t.Helper()
-	return servers(t).and("SECRET_KEY", base64.StdEncoding.EncodeToString([]byte(testKey)))
+	return servers(t).and("SECRET_KEY", base64.StdEncoding.EncodeToString([]byte(testKey))).and("MEDIA_STORE", t.TempDir())
 }
 
 func (e environment) instance(t *testing.T, name string) db.Instance {

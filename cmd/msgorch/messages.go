@@ -22,6 +22,7 @@ func (a *app) messages() *cli.Command {
 		Description: "msgorch messages list --instance sales --since 1h --status failed\n" +
 			"msgorch messages list --chat +5215550000001 -o json\n" +
 			"msgorch messages show 0199a1b2-…\n" +
+			"msgorch messages media 0199a1b2-… --to photo.jpg\n" +
 			"msgorch messages cancel --instance sales --status scheduled\n" +
 			"msgorch messages retry --status failed --since 2h",
 		Commands: []*cli.Command{
@@ -35,6 +36,7 @@ func (a *app) messages() *cli.Command {
 				),
 			},
 			{Name: "show", Usage: "show one with its history and every attempt", ArgsUsage: "ID", Action: a.showMessage},
+			a.messageFile(),
 			a.cancelMessages(),
 			a.retryMessages(),
 		},
@@ -207,6 +209,7 @@ func (a *app) showDetail(m history.Detail) {
 		{"reply to", optional(m.ReplyTo)},
 		{"gateway's id", deref(m.GatewayMessageID)},
 		{"metadata", string(m.Metadata)},
+		{"file", fileState(m.Media)},
 	})
 	if m.Text != nil {
 		a.say("\ntext\n")

@@ -105,6 +105,9 @@ func (a *app) fill(f filling) error {
 	f.offer("API_TOKEN", "mo_dev_"+random())
 	f.offer("WEBHOOK_TOKEN", random())
 	f.offer("ALLOW_PRIVATE_TARGETS", "true")
+	if folder, err := filepath.Abs(filepath.Join(developmentFolder, "media")); err == nil {
+		f.offer("MEDIA_STORE", folder)
+	}
 	if !f.lacks("SECRET_KEY") {
 		return nil
 	}

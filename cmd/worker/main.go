@@ -28,6 +28,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/msgorch/msgorch/db"
+	"github.com/msgorch/msgorch/internal/attachment"
 	"github.com/msgorch/msgorch/internal/config"
 	"github.com/msgorch/msgorch/internal/egress"
 	"github.com/msgorch/msgorch/internal/gateway"
@@ -36,6 +37,7 @@ import (
 	"github.com/msgorch/msgorch/internal/history"
 	"github.com/msgorch/msgorch/internal/inbound"
 	"github.com/msgorch/msgorch/internal/logging"
+	"github.com/msgorch/msgorch/internal/media"
 	"github.com/msgorch/msgorch/internal/outbound"
 	"github.com/msgorch/msgorch/internal/secret"
 	"github.com/msgorch/msgorch/internal/worker"
@@ -50,6 +52,10 @@ const poolSize = 16
 // gcPercent lets the small heap of a worker grow before it is collected: at 100
 // that would be for each few megabytes of messages.
 const gcPercent = 300
+
+// filesAtOnce is how many files a worker fetches at a time at most. Each may hold
+// some megabytes of memory on its way into a bucket.
+const filesAtOnce = 16
 
 // handBack is the part of SHUTDOWN_WAIT that is kept for handing back to Redis
 // what did not finish.
@@ -112,6 +118,7 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 		Gateways: map[string]outbound.Gateway{
 			"evolution": evo, "sandbox": evo, "cloud": {Sender: meta, Prober: meta, BaseURL: cloud.DefaultBaseURL},
 		},
+		Files: egress.NewFetcher(cfg.AllowPrivateTargets), MaxMediaBytes: cfg.MaxMediaBytes,
 		PerInstance: cfg.Concurrency, Watched: cfg.Concurrency * cfg.WorkerServers / 2,
 		Attempted: metrics.Attempted, Stopping: ctx.Done(),
 	})
@@ -120,7 +127,16 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 		Decoders: map[string]gateway.Decoder{"evolution": decoder, "sandbox": decoder, "cloud": cloud.Decoder{}},
 		OnGap:    metrics.Gap,
 	})
-	purger := history.Purger{Pool: pool, Log: logging.Component(log, "worker.purge"), Keep: history.Retention{
+	store, err := media.Open(cfg.MediaStore, media.Credentials(cfg.AWS))
+	if err != nil {
+		return err
+	}
+	files := attachment.New(attachment.Config{
+		Pool: pool, Account: out.Account, Store: store, MaxBytes: cfg.MaxMediaBytes, Log: log,
+		Openers: map[string]attachment.Opener{"evolution": sender, "sandbox": sender, "cloud": meta},
+		AtOnce:  min(max(cfg.Concurrency*cfg.WorkerServers/4, 1), filesAtOnce),
+	})
+	purger := history.Purger{Pool: pool, Files: store, Log: logging.Component(log, "worker.purge"), Keep: history.Retention{
 		Messages: cfg.Retention["messages"], Events: cfg.Retention["events"],
 		Quarantined: cfg.Retention["quarantined"], Evidence: cfg.Retention["evidence"],
 	}}
@@ -141,7 +157,7 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 		return err
 	}
 	bell := worker.NewBell(ctx.Done())
-	servers, err := startServers(ctx, cfg, bell, worker.Mux(out, in, upkeep, metrics, log), log)
+	servers, err := startServers(ctx, cfg, bell, worker.Mux(out, in, files, upkeep, metrics, log), log)
 	if err != nil {
 		return err
 	}

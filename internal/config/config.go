@@ -48,6 +48,10 @@ type Config struct {
 	AllowPrivateTargets bool          // gateways and endpoints may be on loopback and private addresses
 	ShutdownWait        time.Duration // how long work may go on after a stop signal
 
+	MediaStore    string // a path, file:///path or s3://bucket/prefix?…, which package media checks; never empty
+	MaxMediaBytes int64  // largest file that is fetched, in either direction
+	AWS           AWS    // how to get into a store that speaks S3
+
 	Retention map[string]time.Duration // how long messages, events, quarantined events and evidence are kept; 0: for ever
 
 	AckPatience    time.Duration // after which a message without a report is overdue; 0: never
@@ -56,6 +60,14 @@ type Config struct {
 	ReconcileDepth time.Duration // how far the first comparison looks back; what is older counts as history
 
 	OTLPEndpoint string // base URL, no trailing slash; traces go to /v1/traces below it; empty: tracing is off
+}
+
+// AWS is what Amazon's own programs read. Without a key the machine's role counts.
+type AWS struct {
+	AccessKeyID     string
+	SecretAccessKey secret.Text
+	SessionToken    secret.Text
+	Region          string
 }
 
 // Load reads what a server needs. DATABASE_URL must be set.
@@ -97,12 +109,18 @@ func LoadFor(getenv func(string) string, required ...string) (Config, error) {
 		MaxBodyBytes:        int64(r.number("MAX_BODY_BYTES", "16777216", 1024, 1<<30)), // PostgreSQL's bytea ends at 1 GiB
 		AllowPrivateTargets: r.boolean("ALLOW_PRIVATE_TARGETS", "false"),
 		ShutdownWait:        r.duration("SHUTDOWN_WAIT", "25s", time.Second, 10*time.Minute),
-		Retention:           r.days("RETENTION_DAYS", "messages=0,events=30,quarantined=0,evidence=7"),
-		AckPatience:         r.duration("ACK_PATIENCE", "10m", 0, 24*time.Hour),
-		ReconcileEvery:      r.duration("RECONCILE_EVERY", "15m", 0, 24*time.Hour),
-		ReconcileGrace:      r.duration("RECONCILE_GRACE", "2m", 0, time.Hour),
-		ReconcileDepth:      r.duration("RECONCILE_DEPTH", "24h", time.Minute, 365*24*time.Hour),
-		OTLPEndpoint:        r.baseURL("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318"),
+		MediaStore:          r.text("MEDIA_STORE", "file:///var/lib/msgorch/media"),
+		MaxMediaBytes:       int64(r.number("MAX_MEDIA_BYTES", "104857600", 1024, 1<<32)),
+		AWS: AWS{
+			AccessKeyID: r.text("AWS_ACCESS_KEY_ID", ""), SecretAccessKey: secret.Text(r.text("AWS_SECRET_ACCESS_KEY", "")),
+			SessionToken: secret.Text(r.text("AWS_SESSION_TOKEN", "")), Region: r.text("AWS_REGION", ""),
+		},
+		Retention:      r.days("RETENTION_DAYS", "messages=0,events=30,quarantined=0,evidence=7"),
+		AckPatience:    r.duration("ACK_PATIENCE", "10m", 0, 24*time.Hour),
+		ReconcileEvery: r.duration("RECONCILE_EVERY", "15m", 0, 24*time.Hour),
+		ReconcileGrace: r.duration("RECONCILE_GRACE", "2m", 0, time.Hour),
+		ReconcileDepth: r.duration("RECONCILE_DEPTH", "24h", time.Minute, 365*24*time.Hour),
+		OTLPEndpoint:   r.baseURL("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318"),
 	}
 	if c.AdminAddr != "" && !loopback(c.AdminAddr) && r.value("ADMIN_TOKEN", "") == "" {
 		r.fail("ADMIN_TOKEN", "must be set when ADMIN_ADDR is not loopback", "$(openssl rand -base64 32)")

@@ -27,8 +27,8 @@ func (s *system) sendContent(instance, to, part string, content any) map[string]
 	return body
 }
 
-// contents are one of each kind that both gateways send.
-func contents(reactTo any) []struct {
+// contents are one of each kind that both gateways send. file is where a document is.
+func contents(file string, reactTo any) []struct {
 	part, kind string
 	content    map[string]any
 } {
@@ -37,7 +37,7 @@ func contents(reactTo any) []struct {
 		content    map[string]any
 	}{
 		{"media", "image", map[string]any{"kind": "image", "base64": picture, "mime_type": "image/png", "caption": "Su pedido"}},
-		{"media", "document", map[string]any{"kind": "document", "url": "https://example.com/factura.pdf", "mime_type": "application/pdf", "file_name": "factura.pdf"}},
+		{"media", "document", map[string]any{"kind": "document", "url": file, "caption": "Factura"}},
 		{"location", "location", map[string]any{"latitude": 19.4326, "longitude": -99.1332, "name": "Zócalo", "address": "Centro"}},
 		{"reaction", "reaction", map[string]any{"to": reactTo, "emoji": "👍"}},
 		{"interactive", "interactive", map[string]any{"kind": "buttons", "body": "¿Confirma?", "buttons": []any{map[string]any{"id": "yes", "title": "Sí"}}}},
@@ -53,7 +53,8 @@ func TestEveryContentArrivesInOrder(t *testing.T) {
 
 	want := []string{"text"}
 	var ids []any
-	for _, c := range contents(first["id"]) {
+	pdf := fileServer(t, map[string][]byte{"/factura.pdf": []byte("%PDF-1.7 factura")})
+	for _, c := range contents(pdf+"/factura.pdf", first["id"]) {
 		m := s.sendContent("sales", "+5215550000001", c.part, c.content)
 		if m["type"] != c.kind {
 			t.Errorf("%s was accepted as %v", c.kind, m["type"])
@@ -67,7 +68,7 @@ func TestEveryContentArrivesInOrder(t *testing.T) {
 			t.Errorf("%s: %v", want[i+1], m["error"])
 		}
 		got = append(got, m["type"].(string))
-		shown, _ := m[contents("")[i].part].(map[string]any)
+		shown, _ := m[contents("", "")[i].part].(map[string]any)
 		if shown == nil || shown["base64"] != nil {
 			t.Errorf("%s is shown as %v", want[i+1], m)
 		}
@@ -179,7 +180,8 @@ func TestAConversationOnTheCloudAPI(t *testing.T) {
 	s.cloud("support")
 	first := s.send("support", "+5215550000001", "Hola")
 	s.awaitStatus(first["id"], "delivered", "read")
-	for i, c := range contents(first["id"]) {
+	pdf := fileServer(t, map[string][]byte{"/factura.pdf": []byte("%PDF-1.7 factura")})
+	for i, c := range contents(pdf+"/factura.pdf", first["id"]) {
 		m := s.sendContent("support", "+5215550000001", c.part, c.content)
 		s.awaitStatus(m["id"], "accepted", "sent", "delivered", "read")
 		entry := s.gateway.Sent()[i+1].Cloud

@@ -94,6 +94,7 @@ func start(tb testing.TB, o options) *system {
 		"LISTEN_PORT=0", "ADMIN_ADDR=127.0.0.1:0", "WORKER_ADDR=127.0.0.1:0",
 		"API_TOKEN=" + apiToken, "WEBHOOK_TOKEN=" + webhookToken,
 		"EVOLUTION_BASE_URL=" + base, "EVOLUTION_API_KEY=" + gatewayKey, "ALLOW_PRIVATE_TARGETS=true",
+		"MEDIA_STORE=" + tb.TempDir(),
 		"SECRET_KEY=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "LOG_FORMAT=json", "LOG_LEVEL=info",
 	}, o.env...)
 	s.startAPI()

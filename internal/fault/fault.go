@@ -20,6 +20,7 @@ const (
 	Denied                  // the caller needs other credentials; never retry
 	Forbidden               // the caller is known but may not do this; never retry
 	NotFound                // the thing does not exist; never retry
+	Gone                    // the thing existed, and does not come back; never retry
 	Conflict                // the request contradicts the present state; never retry
 	Throttled               // nobody failed, it is too early; wait, without using up a retry
 	Unavailable             // somebody we depend on is down; retry with backoff
@@ -28,7 +29,7 @@ const (
 // Final reports whether no retry of the same request can succeed.
 func (k Kind) Final() bool {
 	switch k {
-	case Invalid, Denied, Forbidden, NotFound, Conflict:
+	case Invalid, Denied, Forbidden, NotFound, Gone, Conflict:
 		return true
 	case Internal, Throttled, Unavailable:
 		return false

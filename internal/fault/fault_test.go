@@ -17,7 +17,7 @@ func TestOnlyWhatTheCallerMustChangeIsFinal(t *testing.T) {
 	t.Parallel()
 	want := map[fault.Kind]bool{
 		fault.Internal: false, fault.Invalid: true, fault.Denied: true, fault.Forbidden: true, fault.NotFound: true,
-		fault.Conflict: true, fault.Throttled: false, fault.Unavailable: false, fault.Kind(99): false,
+		fault.Conflict: true, fault.Gone: true, fault.Throttled: false, fault.Unavailable: false, fault.Kind(99): false,
 	}
 	for kind, want := range want {
 		if got := kind.Final(); got != want {

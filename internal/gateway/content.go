@@ -1,6 +1,9 @@
 package gateway
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Content is what a message holds beside its text, in our words and under the
 // names of the public API, whichever gateway it came from or goes to. The part
@@ -25,12 +28,34 @@ type Media struct {
 	MIMEType string `json:"mime_type,omitempty"` // as its sender says; believed by nobody
 	FileName string `json:"file_name,omitempty"`
 	Caption  string `json:"caption,omitempty"` // of one to send; a received one's is the message's text
-	Bytes    int64  `json:"bytes,omitempty"`
+	Bytes    int64  `json:"bytes,omitempty"`   // as its sender says
 	Seconds  int    `json:"seconds,omitempty"`
 	SHA256   string `json:"sha256,omitempty"` // base64, as its sender says
+
+	// What is known of a received one that is fetched: then its URL is ours, and
+	// MIMEType and SHA256 are by its bytes.
+	State string      `json:"state,omitempty" enum:"pending,kept,failed" doc:"Of a received file: whether it is fetched already"`
+	Size  int64       `json:"size,omitempty" doc:"In bytes, counted"`
+	Fetch *MediaFetch `json:"fetch,omitempty" doc:"How fetching it goes"`
+
 	// GatewayID is what the gateway calls the file: fetched with it and the
 	// account's credential. Where files have no name it is the message's id.
 	GatewayID string `json:"-"`
+}
+
+// MediaFetch is how fetching a file from its gateway goes.
+type MediaFetch struct {
+	Attempts      int         `json:"attempts"`
+	AttemptedAt   *time.Time  `json:"attempted_at" doc:"The latest attempt"`
+	DurationMS    *int        `json:"duration_ms"`
+	NextAttemptAt *time.Time  `json:"next_attempt_at" doc:"Null unless it is pending"`
+	Error         *MediaError `json:"error" doc:"What the latest attempt failed of"`
+}
+
+// MediaError is why a file was not fetched.
+type MediaError struct {
+	Code    string `json:"code" doc:"Stable and machine-readable"`
+	Message string `json:"message" doc:"One line for a person"`
 }
 
 // Location is a place. Degrees are WGS 84.

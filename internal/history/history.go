@@ -144,7 +144,7 @@ func (r *Reader) Get(ctx context.Context, id uuid.UUID) (Detail, error) {
 		return Detail{}, fmt.Errorf("read history of %s: %w", id, err)
 	}
 	slices.SortStableFunc(d.History, func(a, b Step) int { return a.At.Compare(b.At) })
-	return d, nil
+	return d, r.addFiles(ctx, &d.Message)
 }
 
 // Messages returns the messages with these ids, in no order; unknown ids are
@@ -158,7 +158,7 @@ func (r *Reader) Messages(ctx context.Context, ids []uuid.UUID) ([]Message, erro
 	for i, row := range rows {
 		out[i] = messageOf(row.Message, row.Instance, row.Chat)
 	}
-	return out, nil
+	return out, r.addFiles(ctx, pointers(out)...)
 }
 
 // List returns a page of messages, newest first, and the cursor of the next
@@ -188,7 +188,7 @@ func (r *Reader) List(ctx context.Context, f Filter) (page []Message, next strin
 	for i, row := range rows {
 		page[i] = messageOf(row.Message, row.Instance, row.Chat)
 	}
-	return page, next, nil
+	return page, next, r.addFiles(ctx, pointers(page)...)
 }
 
 // window is the part of time that a page is taken from.

@@ -40,6 +40,13 @@ type Purger struct {
 	Pool *pgxpool.Pool
 	Keep Retention
 	Log  *slog.Logger
+	// Files is where the files of messages are kept; nil: none are.
+	Files FileStore
+}
+
+// FileStore deletes files by their keys; one that is not there is no error.
+type FileStore interface {
+	Delete(ctx context.Context, key string) error
 }
 
 // Purge deletes until nothing is left to delete, or ctx ends. Two of these do
@@ -85,7 +92,7 @@ func (p Purger) Purge(ctx context.Context, _ tasks.Purge) error {
 			return fmt.Errorf("purge %s: %w", kind.name, err)
 		}
 	}
-	return nil
+	return p.purgeFiles(ctx)
 }
 
 // span is what a batch may delete: what was stored before a time, and has an id

@@ -41,6 +41,8 @@ type Config struct {
 	Signed func(body []byte, header string, secrets ...secret.Text) bool
 	// RedisPing tells whether Redis answers.
 	RedisPing func(context.Context) error
+	// Files is where the files of messages are kept.
+	Files Opener
 	// Stopping, if set, makes /readyz say no once it is closed.
 	Stopping <-chan struct{}
 	// Metrics, if set, counts requests.
@@ -70,6 +72,7 @@ func New(c Config) http.Handler {
 	add(s, api, apikey.ScopeSend, http.MethodPost, "/v1/messages/retry", "retry-messages", "Send again everything that a filter matches", s.retryMessages)
 	add(s, api, apikey.ScopeRead, http.MethodGet, "/v1/messages", "list-messages", "List messages, newest first", s.listMessages)
 	add(s, api, apikey.ScopeRead, http.MethodGet, "/v1/messages/{id}", "get-message", "A message with its history and attempts", s.getMessage)
+	add(s, api, apikey.ScopeRead, http.MethodGet, "/v1/messages/{id}/media", "get-media", "The file of a message that was received", s.getMedia)
 	add(s, api, apikey.ScopeSend, http.MethodPost, "/v1/messages/{id}/cancel", "cancel-message", "Cancel a message that is not sent yet", s.cancelMessage)
 	add(s, api, apikey.ScopeSend, http.MethodPost, "/v1/messages/{id}/retry", "retry-message", "Send again what failed", s.retryMessage)
 
@@ -143,6 +146,9 @@ func add[I, O any](s *server, api huma.API, scope, method, path, id, summary str
 		_, raw = input.FieldByName("RawBody")
 	}
 	op.SkipValidateBody = raw // the handler judges it
+	if id == "get-media" {
+		op.Responses, op.Errors = mediaResponses(), append(op.Errors, http.StatusNotFound, http.StatusConflict, http.StatusGone)
+	}
 	huma.Register(api, op, h)
 	if raw { // huma takes a raw body for a string
 		schema := &huma.Schema{Type: huma.TypeObject}

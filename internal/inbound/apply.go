@@ -118,9 +118,10 @@ func (s *Service) giveUp(ctx context.Context, id uuid.UUID, cause error) error {
 // apply applies events in one transaction and returns those that must wait
 // because they may report a message that is on its way to the gateway.
 func (s *Service) apply(ctx context.Context, ids []uuid.UUID) (waiting []uuid.UUID, err error) {
+	var files []uuid.UUID
 	var gaps found
 	err = db.InTx(ctx, s.c.Pool, func(q *db.Queries) error {
-		waiting, gaps = nil, found{}
+		waiting, files, gaps = nil, nil, found{}
 		events, err := q.LockPendingEvents(ctx, ids)
 		if err != nil || len(events) == 0 {
 			return err
@@ -140,18 +141,22 @@ func (s *Service) apply(ctx context.Context, ids []uuid.UUID) (waiting []uuid.UU
 			done.States = append(done.States, string(state))
 			done.Reasons = append(done.Reasons, reason)
 		}
-		if err := s.write(ctx, q, &n); err != nil {
+		if files, err = s.write(ctx, q, &n); err != nil {
 			return err
 		}
 		gaps = n.gaps
 		return q.FinishEvents(ctx, done)
 	})
-	if err == nil && s.c.OnGap != nil {
+	if err != nil {
+		return waiting, err
+	}
+	s.fetch(ctx, files)
+	if s.c.OnGap != nil {
 		for instance, messages := range gaps.n {
 			s.c.OnGap(gaps.names[instance], messages)
 		}
 	}
-	return waiting, err
+	return waiting, nil
 }
 
 // read adds what an event says to the news. The state it returns is what
@@ -382,8 +387,44 @@ func (n *news) proof(instance int64, id string, status gateway.Status, at time.T
 }
 
 // write stores the news. Chats and contacts come first and in one order, so
-// that two of these never wait for each other.
-func (s *Service) write(ctx context.Context, q *db.Queries, n *news) error {
+// that two of these never wait for each other. It answers with the messages whose
+// files are to be fetched.
+func (s *Service) write(ctx context.Context, q *db.Queries, n *news) (files []uuid.UUID, err error) {
+	if err := s.writeChats(ctx, q, n); err != nil {
+		return nil, err
+	}
+	if err := n.around.store(ctx, q); err != nil {
+		return nil, err
+	}
+	if len(n.contacts.Jids) > 0 {
+		if err := q.UpsertContacts(ctx, n.contacts); err != nil {
+			return nil, fmt.Errorf("upsert contacts: %w", err)
+		}
+	}
+	slices.SortStableFunc(n.heard, func(a, b heard) int { return a.written.Compare(b.written) })
+	for rest := n.heard; len(rest) > 0; {
+		k := min(len(rest), heardChunk)
+		p := heardParams(rest[:k])
+		made, err := q.StoreHeard(ctx, p)
+		if err != nil {
+			return nil, fmt.Errorf("store messages: %w", err)
+		}
+		n.gaps.made(made)
+		due, err := noteFiles(ctx, q, rest[:k], p.Ids, made)
+		if err != nil {
+			return nil, err
+		}
+		files, rest = append(files, due...), rest[k:]
+	}
+	if err := n.gaps.write(ctx, q); err != nil {
+		return nil, err
+	}
+	return files, n.writeChanges(ctx, q)
+}
+
+// writeChats makes the chats that the news are of, and what is known of whose
+// they are.
+func (s *Service) writeChats(ctx context.Context, q *db.Queries, n *news) error {
 	strangers, err := s.learn(ctx, q, n.people)
 	if err != nil {
 		return err
@@ -404,27 +445,11 @@ func (s *Service) write(ctx context.Context, q *db.Queries, n *news) error {
 			return fmt.Errorf("name chats: %w", err)
 		}
 	}
-	if err := n.around.store(ctx, q); err != nil {
-		return err
-	}
-	if len(n.contacts.Jids) > 0 {
-		if err := q.UpsertContacts(ctx, n.contacts); err != nil {
-			return fmt.Errorf("upsert contacts: %w", err)
-		}
-	}
-	slices.SortStableFunc(n.heard, func(a, b heard) int { return a.written.Compare(b.written) })
-	for rest := n.heard; len(rest) > 0; {
-		k := min(len(rest), heardChunk)
-		made, err := q.StoreHeard(ctx, heardParams(rest[:k]))
-		if err != nil {
-			return fmt.Errorf("store messages: %w", err)
-		}
-		n.gaps.made(made)
-		rest = rest[k:]
-	}
-	if err := n.gaps.write(ctx, q); err != nil {
-		return err
-	}
+	return nil
+}
+
+// writeChanges stores what is said of messages that are there.
+func (n *news) writeChanges(ctx context.Context, q *db.Queries) error {
 	if len(n.ours.Ids) > 0 {
 		adopted, err := q.AdoptOurs(ctx, n.ours)
 		if err != nil {

@@ -102,7 +102,7 @@ func (s *Service) attempt(ctx context.Context, l *line, h head, slot time.Time, 
 		return nil, true
 	}
 	started := time.Now()
-	answer := s.send(ctx, h)
+	answer, asked := s.send(ctx, h)
 	release()
 	st := settle(h, answer)
 	st.started, st.took = started, time.Since(started)
@@ -111,7 +111,7 @@ func (s *Service) attempt(ctx context.Context, l *line, h head, slot time.Time, 
 		s.pause(ctx, h, answer)
 	case answer.Scope == gateway.ScopeInstance:
 		s.block(ctx, h, answer) // how long it waits is the instance's matter, not the message's
-	case h.Failures > 0 && answer.Outcome != gateway.InDoubt: // the gateway is there
+	case h.Failures > 0 && asked && answer.Outcome != gateway.InDoubt: // the gateway is there
 		s.unblock(ctx, l, h)
 	}
 	s.record(ctx, st)
@@ -185,19 +185,24 @@ func (s *Service) returnSlot(ctx context.Context, h head) {
 	}
 }
 
-// send hands the message to its gateway.
-func (s *Service) send(ctx context.Context, h head) gateway.Answer {
+// send hands the message to its gateway. asked is false when it did not come to
+// that: then the answer says nothing about the gateway.
+func (s *Service) send(ctx context.Context, h head) (answer gateway.Answer, asked bool) {
 	g, account, refusal := s.account(h)
 	if refusal != nil {
-		return *refusal
+		return *refusal, false
 	}
-	m, refusal := s.compose(ctx, h)
+	m, file, refusal := s.compose(ctx, h)
 	if refusal != nil {
-		return *refusal
+		return *refusal, false
 	}
-	ctx, cancel := context.WithTimeout(ctx, gatewayTimeout)
+	defer file.release()
+	if !s.leases.valid(h.ID) { // it took so long that somebody else may decide on it
+		return gateway.Answer{Outcome: gateway.Retry, Scope: gateway.ScopeChat, Code: "lease_lost", Reason: "The worker stood still before it could be sent."}, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, gatewayTimeout+time.Duration(file.bytes>>20)*uploadPerMiB)
 	defer cancel()
-	return g.Sender.Send(ctx, account, m)
+	return g.Sender.Send(ctx, account, m), true
 }
 
 // account returns how to reach a message's instance, or the answer that a

@@ -56,6 +56,9 @@ type Config struct {
 	Box      *secret.Box
 	Gateways map[string]Gateway // by the instance's gateway
 	Log      *slog.Logger
+	// Files fetches what is to be sent by its URL, of at most MaxMediaBytes.
+	Files         Fetcher
+	MaxMediaBytes int64
 	// PerInstance is how many messages of one instance may be on the way to
 	// its gateway at a time.
 	PerInstance int
@@ -76,6 +79,7 @@ type Service struct {
 	settles *coalesce.Group[settlement, settled]
 	leases  leases
 	watched chan struct{}
+	larges  chan struct{}  // places for large files
 	work    sync.WaitGroup // lanes and pullers
 
 	mu      sync.Mutex
@@ -88,7 +92,7 @@ type head = db.ClaimHeadsRow
 
 // New returns a Service. Its Run must run for as long as it is used.
 func New(c Config) *Service {
-	s := &Service{c: c, lines: map[string]*line{}, watched: make(chan struct{}, c.Watched)}
+	s := &Service{c: c, lines: map[string]*line{}, watched: make(chan struct{}, c.Watched), larges: make(chan struct{}, largeAtOnce)}
 	s.leases.held = map[uuid.UUID]lease{}
 	shared := coalesce.Options{Width: 4, Max: 200, Timeout: recordTimeout}
 	s.claims = coalesce.New(shared, s.claimBatch)

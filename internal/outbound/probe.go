@@ -10,6 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/msgorch/msgorch/db"
+	"github.com/msgorch/msgorch/internal/fault"
+	"github.com/msgorch/msgorch/internal/gateway"
 	"github.com/msgorch/msgorch/tasks"
 )
 
@@ -47,7 +49,7 @@ func (s *Service) Probe(ctx context.Context, t tasks.ProbeInstance) error {
 }
 
 func (s *Service) probe(ctx context.Context, i db.Instance) error {
-	g, account, refusal := s.account(head{Instance: i.Name, Gateway: i.Gateway, BaseUrl: i.BaseUrl, Credential: i.Credential, PhoneNumberID: i.PhoneNumberID})
+	g, account, refusal := s.account(headOf(i))
 	if refusal != nil {
 		return errors.New(refusal.Code)
 	}
@@ -57,4 +59,19 @@ func (s *Service) probe(ctx context.Context, i db.Instance) error {
 	ctx, cancel := context.WithTimeout(ctx, gatewayTimeout)
 	defer cancel()
 	return g.Prober.Probe(ctx, account)
+}
+
+// Account returns how to reach an instance's gateway. It fails with
+// fault.Unavailable while the instance lacks something, such as a base URL.
+func (s *Service) Account(i db.Instance) (gateway.Account, error) {
+	_, account, refusal := s.account(headOf(i))
+	if refusal != nil {
+		return account, fault.New(fault.Unavailable, refusal.Code, refusal.Reason)
+	}
+	return account, nil
+}
+
+// headOf is what of a message is its instance's.
+func headOf(i db.Instance) head {
+	return head{Instance: i.Name, Gateway: i.Gateway, BaseUrl: i.BaseUrl, Credential: i.Credential, PhoneNumberID: i.PhoneNumberID}
 }

@@ -56,6 +56,7 @@ type Relay struct {
 
 	messages messagePosition
 	events   eventPosition
+	files    eventPosition
 	purged   time.Time
 	watched  time.Time
 	swept    time.Time // when it last swept whether there was a reason or not
@@ -287,7 +288,7 @@ func (r *Relay) relay(ctx context.Context, patience time.Duration) error {
 		return fmt.Errorf("find next scheduled message: %w", err)
 	}
 	r.next = next
-	return r.relayEvents(ctx, patience)
+	return errors.Join(r.relayEvents(ctx, patience), r.relayFiles(ctx, patience))
 }
 
 // relayProbes has the gateways of instances asked that a refusal paused.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hibiken/asynq"
 
+	"github.com/msgorch/msgorch/internal/attachment"
 	"github.com/msgorch/msgorch/internal/fault"
 	"github.com/msgorch/msgorch/internal/history"
 	"github.com/msgorch/msgorch/internal/inbound"
@@ -28,7 +29,7 @@ const (
 
 // Mux returns the handler of every task there is. Reading it from top to
 // bottom is reading all the work MsgOrch does.
-func Mux(out *outbound.Service, in *inbound.Service, u Upkeep, m *Metrics, log *slog.Logger) *asynq.ServeMux {
+func Mux(out *outbound.Service, in *inbound.Service, files *attachment.Service, u Upkeep, m *Metrics, log *slog.Logger) *asynq.ServeMux {
 	mux := asynq.NewServeMux()
 	mux.Use(m.observe, logTask(log), giveUpWhenFinal)
 	tasks.Handle(mux, out.Send)
@@ -37,6 +38,7 @@ func Mux(out *outbound.Service, in *inbound.Service, u Upkeep, m *Metrics, log *
 	tasks.Handle(mux, in.Apply)
 	tasks.Handle(mux, in.ApplyAll)
 	tasks.Handle(mux, in.Merge)
+	tasks.Handle(mux, files.Fetch)
 	tasks.Handle(mux, u.Purger.Purge)
 	tasks.Handle(mux, u.Watchdog.Watch)
 	tasks.Handle(mux, u.Reconciler.Reconcile)

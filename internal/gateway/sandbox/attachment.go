@@ -86,6 +86,10 @@ func (s *Server) giveFile(w http.ResponseWriter, r *http.Request, in *instance) 
 		writeRefusal(w, http.StatusBadRequest, []string{"Error: Connection Closed"})
 		return
 	}
+	if s.dice.hit(s.faults.Load().MediaError) {
+		writeRefusal(w, http.StatusInternalServerError, []string{"Error: Connection Closed"})
+		return
+	}
 	f := s.files.get(in, id)
 	switch {
 	case f == nil && len(s.history(func(m *message) bool { return m.instance == in && m.id == id })) == 0:

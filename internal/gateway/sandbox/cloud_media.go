@@ -198,6 +198,10 @@ func (s *Server) graphFile(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, http.StatusText(http.StatusUnauthorized), http.StatusUnauthorized)
 		return
 	}
+	if s.dice.hit(s.faults.Load().MediaError) {
+		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+		return
+	}
 	w.Header().Set("Content-Type", f.mimeType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(f.content)))
 	_, _ = w.Write(f.content)

@@ -30,6 +30,8 @@ type Faults struct {
 	GraphErrors        []int   `json:"graph_errors"`         // the Cloud API's: what error_500 is there, each as often; 0: a page in HTML, as reset_delivers says; none: 131000
 	StatusBeforeAnswer float64 `json:"status_before_answer"` // share of sends whose send.message comes before the answer
 
+	MediaError float64 `json:"media_error"` // answer 500 instead of giving a file that somebody sent
+
 	AckDelayMS  []int `json:"ack_delay_ms"`  // from the send to DELIVERY_ACK
 	ReadDelayMS []int `json:"read_delay_ms"` // from the send to READ
 
@@ -132,6 +134,7 @@ func (f *Faults) shares() []share {
 		{"webhook_drop", f.WebhookDrop},
 		{"webhook_batch", f.WebhookBatch},
 		{"status_before_answer", f.StatusBeforeAnswer},
+		{"media_error", f.MediaError},
 	}
 }
 
