@@ -234,7 +234,7 @@ func TestAReplayIsAnsweredAfterItsTimesHavePassed(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
 	scheduled := hello("scheduled")
-	scheduled.SendAt = time.Now().Add(700 * time.Millisecond)
+	scheduled.SendAt = time.Now().Add(5 * time.Second)
 	expiring := hello("expiring")
 	expiring.ExpiresAt = scheduled.SendAt
 	first := map[string]outbox.Receipt{}

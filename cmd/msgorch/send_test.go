@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -115,9 +116,15 @@ func TestWaitTellsWhatBecameOfTheMessage(t *testing.T) {
 			t.Parallel()
 			env := withInstance(t)
 			id := env.send(t, "--key", "k", "Hola").ID.String()
-			time.AfterFunc(200*time.Millisecond, func() { env.reach(t, id, tt.status, tt.code) })
+			wait := "900ms"
+			if tt.status == "sending" {
+				env.reach(t, id, tt.status, tt.code)
+			} else {
+				wait = "5m"
+				time.AfterFunc(200*time.Millisecond, func() { env.reach(t, id, tt.status, tt.code) })
+			}
 
-			got := env.run(t, "send", "--instance", "sales", "--to", "+5215550000001", "--key", "k", "--wait", "900ms", "Hola").want(t, tt.want)
+			got := env.run(t, "send", "--instance", "sales", "--to", "+5215550000001", "--key", "k", "--wait", wait, "Hola").want(t, tt.want)
 			if !strings.Contains(got.stdout, tt.status) || !strings.Contains(got.stdout, tt.code) || !strings.Contains(got.stderr, tt.says) {
 				t.Errorf("stdout %s, stderr %s", got.stdout, got.stderr)
 			}
@@ -129,7 +136,20 @@ func TestWaitCanBeInterrupted(t *testing.T) {
 	t.Parallel()
 	env := withInstance(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(300*time.Millisecond, cancel)
+	pool := testenv.PoolOn(t, env["DATABASE_URL"])
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	watching.Go(func() {
+		defer cancel()
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for stored := 0; stored == 0; <-tick.C { // it waits from then on
+			if err := pool.QueryRow(t.Context(), "SELECT count(*) FROM messages").Scan(&stored); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
 	got := env.runIn(ctx, "", "send", "--instance", "sales", "--to", "+5215550000001", "--wait", "1m", "Hola").want(t, exitFailed)
 	if !strings.Contains(got.stderr, "interrupted") {
 		t.Errorf("stderr %s", got.stderr)

@@ -357,7 +357,7 @@ func TestAScheduledMessageIsNotSentBeforeItsTime(t *testing.T) {
 	s := start(t, options{quiet: true, workers: 2})
 	s.instance("sales")
 	s.limited("limited", map[string]any{"rate_per_minute": 6000})
-	at := time.Now().Add(2 * time.Second).UTC()
+	at := time.Now().Add(10 * time.Second).UTC()
 	for _, instance := range []string{"sales", "limited"} {
 		status, m := s.call(http.MethodPost, "/v1/messages", map[string]any{
 			"instance": instance, "to": "+5215550000001", "text": "later", "send_at": at.Format(time.RFC3339Nano),
@@ -384,7 +384,7 @@ func TestWhatExpiresWhileItWaitsSaysSoAndTakesNoSlot(t *testing.T) {
 	var late []any
 	for i := range 20 {
 		status, m := s.call(http.MethodPost, "/v1/messages", map[string]any{
-			"instance": "sales", "to": fmt.Sprintf("52155570%05d", i), "text": "late", "expires_at": time.Now().Add(5 * time.Second).UTC(),
+			"instance": "sales", "to": fmt.Sprintf("52155570%05d", i), "text": "late", "expires_at": time.Now().Add(8 * time.Second).UTC(),
 		})
 		if status != http.StatusAccepted {
 			t.Fatalf("send: %d %v", status, m)

@@ -255,18 +255,23 @@ func TestARowWhoseTaskIsThereIsNotQueuedAgain(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			y := newYard(t)
-			if tt.row.due == 0 {
-				tt.row.due = -time.Minute
+			var before []string
+			for began := (time.Time{}); before == nil || tt.row.due != 0 && time.Since(began) > time.Second; { // on a busy machine it is late by then
+				row := tt.row
+				if row.due == 0 {
+					row.due = -time.Minute
+				}
+				id := y.store(t, row)
+				y.enqueue(t, tt.task(id), tt.opts...)
+				if tt.then != nil {
+					tt.then(y, t)
+				}
+				before = y.tasks(t)
+				began = time.Now()
+				y.exec(t, "UPDATE messages SET next_attempt_at = now() + $1::interval WHERE id = $2", row.due, id)
+				y.sweep(t, patience)
+				y.sweep(t, 0)
 			}
-			id := y.store(t, tt.row)
-			y.enqueue(t, tt.task(id), tt.opts...)
-			if tt.then != nil {
-				tt.then(y, t)
-			}
-			before := y.tasks(t)
-
-			y.sweep(t, patience)
-			y.sweep(t, 0)
 
 			if diff := cmp.Diff(before, y.tasks(t)); diff != "" {
 				t.Errorf("tasks (-before +after):\n%s", diff)
@@ -395,15 +400,16 @@ func TestAMessageOfAPausedInstanceWaits(t *testing.T) {
 func TestAScheduledMessageIsQueuedWhenItIsDue(t *testing.T) {
 	t.Parallel()
 	y := newYard(t)
-	id := y.store(t, message{status: "scheduled", due: time.Second, sendAt: true})
+	id := y.store(t, message{status: "scheduled", due: time.Hour, sendAt: true})
 	y.sweep(t, patience)
 	if got := y.queued(t); len(got) != 0 {
 		t.Fatalf("queued %v before it was due", got)
 	}
-	eventually(t, func() bool {
-		y.sweep(t, time.Hour) // nobody else tells Redis, so there is nothing to be patient for
-		return y.queued(t)[id] == 1
-	})
+	y.exec(t, "UPDATE messages SET send_at = now(), next_attempt_at = now()")
+	y.sweep(t, time.Hour) // nobody else tells Redis, so there is nothing to be patient for
+	if diff := cmp.Diff(map[uuid.UUID]int{id: 1}, y.queued(t)); diff != "" {
+		t.Errorf("queued when it was due (-want +got):\n%s", diff)
+	}
 }
 
 // A worker that lives claims what it holds at once.

@@ -1,7 +1,6 @@
 package cloud_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,12 +10,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/msgorch/msgorch/internal/gateway"
 	"github.com/msgorch/msgorch/internal/gateway/cloud"
+	"github.com/msgorch/msgorch/internal/gateway/gatewaytest"
 )
 
 const credential = "SYNTHETIC-CREDENTIAL"
@@ -246,12 +245,14 @@ func TestSend_broken(t *testing.T) {
 
 func TestSend_hang(t *testing.T) {
 	t.Parallel()
-	release := make(chan struct{})
-	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+	release, arrived := make(chan struct{}), make(chan struct{}, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		arrived <- struct{}{}
+		<-release
+	}))
 	defer server.Close()
 	defer close(release)
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-	defer cancel()
+	ctx := gatewaytest.Until(t.Context(), arrived)
 	if got := cloud.NewSender(nil).Send(ctx, account(server.URL), hello()); verdict(got) != "in_doubt timeout" {
 		t.Errorf("%+v, want in doubt, timeout", got)
 	}

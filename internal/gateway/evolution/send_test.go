@@ -1,7 +1,6 @@
 package evolution_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/msgorch/msgorch/internal/gateway"
 	"github.com/msgorch/msgorch/internal/gateway/evolution"
+	"github.com/msgorch/msgorch/internal/gateway/gatewaytest"
 )
 
 var _ gateway.Sender = (*evolution.Sender)(nil)
@@ -238,12 +238,14 @@ func TestSend_broken(t *testing.T) {
 
 func TestSend_hang(t *testing.T) {
 	t.Parallel()
-	release := make(chan struct{})
-	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+	release, arrived := make(chan struct{}), make(chan struct{}, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		arrived <- struct{}{}
+		<-release
+	}))
 	defer server.Close()
 	defer close(release)
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
+	ctx := gatewaytest.Until(t.Context(), arrived)
 	got := evolution.NewSender(nil).Send(ctx, account(server.URL), hello())
 	if got.Outcome != gateway.InDoubt || got.Code != "timeout" {
 		t.Errorf("%+v, want in doubt, timeout", got)
