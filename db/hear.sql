@@ -183,11 +183,13 @@ WITH told AS (
 SELECT f.id FROM fresh f;
 
 -- name: KnownGatewayIDs :many
--- KnownGatewayIDs tells which of the reported messages have a row.
-SELECT DISTINCT t.gateway_message_id::text
+-- KnownGatewayIDs tells which of the reported messages have a row, and, of those
+-- that we sent, where to: else chat is empty.
+SELECT DISTINCT t.gateway_message_id::text AS gateway_message_id, k.chat::text AS chat
 FROM (SELECT unnest(@gateway_message_ids::text[]) AS gateway_message_id) t
 CROSS JOIN LATERAL (
-    SELECT m.id FROM messages m WHERE m.instance_id + 0 = @instance_id::bigint AND m.gateway_message_id = t.gateway_message_id LIMIT 1
+    SELECT CASE WHEN m.attempt > 0 THEN (SELECT c.jid FROM chats c WHERE c.id = m.chat_id) ELSE '' END AS chat
+    FROM messages m WHERE m.instance_id + 0 = @instance_id::bigint AND m.gateway_message_id = t.gateway_message_id LIMIT 1
 ) k;
 
 -- name: InFlight :one

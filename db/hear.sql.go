@@ -386,10 +386,11 @@ func (q *Queries) InFlight(ctx context.Context, arg InFlightParams) (bool, error
 }
 
 const knownGatewayIDs = `-- name: KnownGatewayIDs :many
-SELECT DISTINCT t.gateway_message_id::text
+SELECT DISTINCT t.gateway_message_id::text AS gateway_message_id, k.chat::text AS chat
 FROM (SELECT unnest($1::text[]) AS gateway_message_id) t
 CROSS JOIN LATERAL (
-    SELECT m.id FROM messages m WHERE m.instance_id + 0 = $2::bigint AND m.gateway_message_id = t.gateway_message_id LIMIT 1
+    SELECT CASE WHEN m.attempt > 0 THEN (SELECT c.jid FROM chats c WHERE c.id = m.chat_id) ELSE '' END AS chat
+    FROM messages m WHERE m.instance_id + 0 = $2::bigint AND m.gateway_message_id = t.gateway_message_id LIMIT 1
 ) k
 `
 
@@ -398,20 +399,26 @@ type KnownGatewayIDsParams struct {
 	InstanceID        int64
 }
 
-// KnownGatewayIDs tells which of the reported messages have a row.
-func (q *Queries) KnownGatewayIDs(ctx context.Context, arg KnownGatewayIDsParams) ([]string, error) {
+type KnownGatewayIDsRow struct {
+	GatewayMessageID string
+	Chat             string
+}
+
+// KnownGatewayIDs tells which of the reported messages have a row, and, of those
+// that we sent, where to: else chat is empty.
+func (q *Queries) KnownGatewayIDs(ctx context.Context, arg KnownGatewayIDsParams) ([]KnownGatewayIDsRow, error) {
 	rows, err := q.db.Query(ctx, knownGatewayIDs, arg.GatewayMessageIds, arg.InstanceID)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []string
+	var items []KnownGatewayIDsRow
 	for rows.Next() {
-		var t_gateway_message_id string
-		if err := rows.Scan(&t_gateway_message_id); err != nil {
+		var i KnownGatewayIDsRow
+		if err := rows.Scan(&i.GatewayMessageID, &i.Chat); err != nil {
 			return nil, err
 		}
-		items = append(items, t_gateway_message_id)
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

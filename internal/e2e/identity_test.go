@@ -109,6 +109,19 @@ func TestTwoChatsOfOnePersonBecomeOneWithWhatWaitsInThem(t *testing.T) {
 	}
 }
 
+// The gateway answers a message to a number with the LID that it was sent to.
+func TestWhomWeWroteToIsKnownByTheirOtherAddressToo(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{quiet: true})
+	s.instance("sales")
+	m := s.awaitStatus(s.send("sales", phone, "uno")["id"], "accepted")
+	s.tell("send.message", fmt.Sprintf(`{"key":{"remoteJid":%q,"fromMe":true,"id":%q},"message":{"conversation":"uno"},"status":"PENDING"}`, lid, m["gateway_message_id"]))
+	s.tell("messages.upsert", `{"key":{"remoteJid":"`+lid+`","fromMe":false,"id":"B"},"message":{"conversation":"dos"}}`)
+	if diff := cmp.Diff([]any{"uno", "dos"}, saying(s.list("/v1/messages?chat="+phone))); diff != "" {
+		t.Errorf("chat (-want +got):\n%s", diff)
+	}
+}
+
 func TestAMessageToldUnderTwoAddressesIsOneMessage(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
