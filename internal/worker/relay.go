@@ -22,10 +22,11 @@ import (
 const (
 	sweepInterval = time.Second
 	sweepLeast    = 50 * time.Millisecond // between two sweeps, when a scheduled message is due sooner than the next
-	// sweepShare is how much longer than a sweep the pause after it is at least: a
-	// sweep reads all that is due, and a long backlog must not cost PostgreSQL a core.
-	// No sweep counts for more than sweepLongest: one may be slow because everything
-	// is, and what is lost must not wait for long.
+	// sweepShare is how much longer than a sweep that found a long backlog the pause
+	// after it is at least: a sweep reads all that is due, and that must not cost
+	// PostgreSQL a core. One that found little may be slow because everything is; then
+	// what is lost must not wait for long. Nor does any count for more than
+	// sweepLongest.
 	sweepShare   = 5
 	sweepLongest = time.Second
 	sweepTimeout = 20 * time.Second
@@ -62,6 +63,7 @@ type Relay struct {
 	swept    time.Time // when it last swept whether there was a reason or not
 	orphans  time.Time
 	folded   time.Time
+	found    int       // rows that the last sweep has looked at
 	next     time.Time // when the next scheduled message is due; zero: none is known
 }
 
@@ -131,6 +133,9 @@ func (r *Relay) Run(ctx context.Context) {
 		start := time.Now()
 		err := errors.Join(r.Sweep(ctx, patience), r.askForUpkeep(ctx))
 		took = min(time.Since(start), sweepLongest)
+		if r.found < sweepPage {
+			took = 0
+		}
 		if err != nil {
 			took = 0 // it waited for a server, not for rows
 		}
@@ -206,7 +211,7 @@ func (r *Relay) Sweep(ctx context.Context, patience time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("lock relay: %w", err)
 	}
-	r.next = time.Time{}
+	r.next, r.found = time.Time{}, 0
 	if !mine {
 		return nil
 	}
@@ -382,6 +387,7 @@ func (r *Relay) relayMessages(ctx context.Context, patience time.Duration) error
 }
 
 func (r *Relay) queueMessages(ctx context.Context, rows []db.DueHeadsRow, patience time.Duration) error {
+	r.found += len(rows)
 	due := rows[:0:0]
 	var lost []search
 	for _, m := range rows {
@@ -473,6 +479,7 @@ func (r *Relay) relayEvents(ctx context.Context, patience time.Duration) error {
 }
 
 func (r *Relay) queueEvents(ctx context.Context, rows []db.OverdueEventsRow) error {
+	r.found += len(rows)
 	lost := make([]search, len(rows))
 	for i, e := range rows {
 		id, late := "gateway:event:"+e.ID.String(), time.Since(e.ReceivedAt)
