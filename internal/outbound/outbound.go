@@ -40,10 +40,11 @@ const (
 // Gateway is how to reach the instances of one kind of gateway.
 type Gateway struct {
 	Sender     gateway.Sender
-	Finder     gateway.Finder // nil: this kind of gateway cannot be asked what it has sent
-	Prober     gateway.Prober // nil: nor whether an instance can send
-	BaseURL    string         // of instances that name none
-	Credential secret.Text    // of instances that have none
+	Finder     gateway.Finder    // nil: this kind of gateway cannot be asked what it has sent
+	Prober     gateway.Prober    // nil: nor whether an instance can send
+	Attendant  gateway.Attendant // nil: it shows people nothing but messages
+	BaseURL    string            // of instances that name none
+	Credential secret.Text       // of instances that have none
 }
 
 // Config is what a Service needs. All fields are required but Attempted and
@@ -75,7 +76,9 @@ type Service struct {
 	settles *coalesce.Group[settlement, settled]
 	leases  leases
 	watched chan struct{}
-	work    sync.WaitGroup // lanes and pullers
+	reading chan struct{} // receipts on their way to gateways
+	signs   signs
+	work    sync.WaitGroup // lanes, pullers and signs
 
 	mu      sync.Mutex
 	lines   map[string]*line // by instance
@@ -87,7 +90,7 @@ type head = db.ClaimHeadsRow
 
 // New returns a Service. Its Run must run for as long as it is used.
 func New(c Config) *Service {
-	s := &Service{c: c, lines: map[string]*line{}, watched: make(chan struct{}, c.Watched)}
+	s := &Service{c: c, lines: map[string]*line{}, watched: make(chan struct{}, c.Watched), reading: make(chan struct{}, max(c.Watched/2, 1))}
 	s.leases.held = map[uuid.UUID]lease{}
 	shared := coalesce.Options{Width: 4, Max: 200, Timeout: recordTimeout}
 	s.claims = coalesce.New(shared, s.claimBatch)
