@@ -65,12 +65,5 @@ func (p ShowTyping) Validate() error {
 	return nil
 }
 
-// Left is how much of the sign is still worth showing; nothing when the task has
-// come late.
-func (p ShowTyping) Left(now time.Time) time.Duration {
-	late := max(now.Sub(p.Asked), 0)
-	if late > typingGood {
-		return 0
-	}
-	return max(time.Duration(p.ForMS)*time.Millisecond-late, 0)
-}
+// Late reports whether the sign is not worth showing any more.
+func (p ShowTyping) Late(now time.Time) bool { return now.Sub(p.Asked) > typingGood }

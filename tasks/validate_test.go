@@ -224,14 +224,12 @@ func TestSignsAndReceiptsAreValidated(t *testing.T) {
 	}
 }
 
-func TestWhatIsLeftOfASign(t *testing.T) {
+func TestASignIsLateAfterSomeSeconds(t *testing.T) {
 	t.Parallel()
 	asked := time.Date(2026, 12, 1, 15, 0, 0, 0, time.UTC)
-	for late, want := range map[time.Duration]time.Duration{
-		-time.Second: 9 * time.Second, 0: 9 * time.Second, 4 * time.Second: 5 * time.Second, 6 * time.Second: 0, time.Hour: 0,
-	} {
-		if got := (tasks.ShowTyping{ForMS: 9000, Asked: asked}).Left(asked.Add(late)); got != want {
-			t.Errorf("%s late: %s are left, want %s", late, got, want)
+	for after, want := range map[time.Duration]bool{-time.Hour: false, 0: false, 5 * time.Second: false, 6 * time.Second: true, time.Hour: true} {
+		if got := (tasks.ShowTyping{Asked: asked}).Late(asked.Add(after)); got != want {
+			t.Errorf("after %s: late = %v, want %v", after, got, want)
 		}
 	}
 }

@@ -65,8 +65,7 @@ func (g *signs) over(key string, x *sign) {
 // It hands the sign over and ends: a worker's places are for messages. Whatever goes
 // wrong, nobody is told but the log.
 func (s *Service) ShowTyping(ctx context.Context, t tasks.ShowTyping) error {
-	left := t.Left(time.Now())
-	if left == 0 && t.State != gateway.TypingPaused {
+	if t.Late(time.Now()) {
 		return nil
 	}
 	r, err := db.New(s.c.Pool).TypingTarget(ctx, db.TypingTargetParams{Instance: t.Instance, Address: address.Of(t.Chat)})
@@ -76,7 +75,8 @@ func (s *Service) ShowTyping(ctx context.Context, t tasks.ShowTyping) error {
 		}
 		return nil
 	}
-	ctx, end := context.WithTimeout(context.WithoutCancel(ctx), left+gatewayTimeout)
+	shown := time.Duration(t.ForMS) * time.Millisecond
+	ctx, end := context.WithTimeout(context.WithoutCancel(ctx), shown+gatewayTimeout)
 	key := t.Instance + " " + t.Chat
 	x := s.signs.begin(key, t.State, end)
 	if x == nil {
@@ -93,13 +93,13 @@ func (s *Service) ShowTyping(ctx context.Context, t tasks.ShowTyping) error {
 	s.work.Go(func() {
 		defer end()
 		defer s.signs.over(key, x)
-		s.logSign(ctx, t, s.show(ctx, t, r, left))
+		s.logSign(ctx, t, s.show(ctx, t, r, shown))
 	})
 	return nil
 }
 
 // show asks the gateway, and records what it told of us beside.
-func (s *Service) show(ctx context.Context, t tasks.ShowTyping, r db.TypingTargetRow, left time.Duration) error {
+func (s *Service) show(ctx context.Context, t tasks.ShowTyping, r db.TypingTargetRow, shown time.Duration) error {
 	a, account, err := s.attendant(head{Instance: r.Instance, Gateway: r.Gateway, BaseUrl: r.BaseUrl, Credential: r.Credential, PhoneNumberID: r.PhoneNumberID})
 	if err != nil {
 		return err
@@ -108,7 +108,7 @@ func (s *Service) show(ctx context.Context, t tasks.ShowTyping, r db.TypingTarge
 	if chat == "" {
 		chat = t.Chat
 	}
-	read, err := a.ShowTyping(ctx, account, gateway.Typing{Chat: chat, State: t.State, For: left, LastHeard: r.LastHeard})
+	read, err := a.ShowTyping(ctx, account, gateway.Typing{Chat: chat, State: t.State, For: shown, LastHeard: r.LastHeard})
 	if err != nil || !read {
 		return err
 	}
