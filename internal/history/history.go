@@ -105,7 +105,7 @@ type Chat struct {
 	JID           string    `json:"jid" doc:"Where its messages are sent"`
 	Aliases       []string  `json:"aliases" doc:"Its other addresses: they lead to the same conversation"`
 	Name          *string   `json:"name"`
-	Unread        int       `json:"unread" doc:"Inbound messages since our last one, or since they were read on another device"`
+	Unread        int       `json:"unread" doc:"Inbound messages since our last one, or since they were read, here or on another device"`
 	LastMessageAt time.Time `json:"last_message_at"`
 	LastMessage   *Message  `json:"last_message"`
 }

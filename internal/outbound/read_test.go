@@ -52,7 +52,7 @@ func newRoom(t *testing.T) *room {
 		}
 		r.ServeHTTP(w, q)
 	}))
-	t.Cleanup(func() { r.Server.Close(); web.Close() })
+	t.Cleanup(func() { r.Close(); web.Close() })
 	if err := r.RegisterNumber(t.Context(), sandbox.CloudNumber{PhoneNumberID: number, Token: token}); err != nil {
 		t.Fatal(err)
 	}
