@@ -1,8 +1,10 @@
 -- name: MessageDetail :one
 -- MessageDetail reads a message and its attempts at one moment: apart, one could
--- be newer than the other. The attempts are rows as JSON.
+-- be newer than the other. The attempts are rows as JSON, and so is the receipt of
+-- an inbound message, null if nobody asked for one.
 SELECT sqlc.embed(m), i.name AS instance, c.jid AS chat,
-       COALESCE((SELECT jsonb_agg(to_jsonb(a) ORDER BY a.attempt) FROM attempts a WHERE a.message_id = m.id), '[]')::jsonb AS attempts
+       COALESCE((SELECT jsonb_agg(to_jsonb(a) ORDER BY a.attempt) FROM attempts a WHERE a.message_id = m.id), '[]')::jsonb AS attempts,
+       COALESCE((SELECT to_jsonb(r) FROM read_receipts r WHERE r.message_id = m.id), 'null')::jsonb AS read_receipt
 FROM messages m
 JOIN instances i ON i.id = m.instance_id
 JOIN chats c ON c.id = m.chat_id

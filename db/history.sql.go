@@ -709,7 +709,8 @@ func (q *Queries) ListStoppedMessages(ctx context.Context, arg ListStoppedMessag
 
 const messageDetail = `-- name: MessageDetail :one
 SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, m.ack_overdue_at, i.name AS instance, c.jid AS chat,
-       COALESCE((SELECT jsonb_agg(to_jsonb(a) ORDER BY a.attempt) FROM attempts a WHERE a.message_id = m.id), '[]')::jsonb AS attempts
+       COALESCE((SELECT jsonb_agg(to_jsonb(a) ORDER BY a.attempt) FROM attempts a WHERE a.message_id = m.id), '[]')::jsonb AS attempts,
+       COALESCE((SELECT to_jsonb(r) FROM read_receipts r WHERE r.message_id = m.id), 'null')::jsonb AS read_receipt
 FROM messages m
 JOIN instances i ON i.id = m.instance_id
 JOIN chats c ON c.id = m.chat_id
@@ -717,14 +718,16 @@ WHERE m.id = $1
 `
 
 type MessageDetailRow struct {
-	Message  Message
-	Instance string
-	Chat     string
-	Attempts []byte
+	Message     Message
+	Instance    string
+	Chat        string
+	Attempts    []byte
+	ReadReceipt []byte
 }
 
 // MessageDetail reads a message and its attempts at one moment: apart, one could
-// be newer than the other. The attempts are rows as JSON.
+// be newer than the other. The attempts are rows as JSON, and so is the receipt of
+// an inbound message, null if nobody asked for one.
 func (q *Queries) MessageDetail(ctx context.Context, id uuid.UUID) (MessageDetailRow, error) {
 	row := q.db.QueryRow(ctx, messageDetail, id)
 	var i MessageDetailRow
@@ -769,6 +772,7 @@ func (q *Queries) MessageDetail(ctx context.Context, id uuid.UUID) (MessageDetai
 		&i.Instance,
 		&i.Chat,
 		&i.Attempts,
+		&i.ReadReceipt,
 	)
 	return i, err
 }

@@ -89,7 +89,8 @@ FOR NO KEY UPDATE NOWAIT;
 -- DropDoubles removes, for those of the given messages that have a row in another
 -- chat too, one of the two: not the one that we sent, nor the older. Statuses
 -- match by the gateway's id alone, so both have the same. What answers the one
--- that goes answers the other then.
+-- that goes answers the other then, and whoever wrote it is told all the same that
+-- it was read.
 WITH doubles AS MATERIALIZED (
     SELECT CASE WHEN w.keeps THEN o.id ELSE m.id END AS id, CASE WHEN w.keeps THEN m.id ELSE o.id END AS kept
     FROM (SELECT unnest(@ids::uuid[]) AS id) t
@@ -103,6 +104,13 @@ WITH doubles AS MATERIALIZED (
     UPDATE messages r SET reply_to = d.kept
     FROM doubles d
     WHERE r.chat_id IN (@chat_id::bigint, @into_id::bigint) AND r.reply_to = d.id
+), receipts AS (
+    INSERT INTO read_receipts (message_id, asked_at, next_attempt_at, attempt, done_at, error_code, error_text)
+    SELECT d.kept, p.asked_at, p.next_attempt_at, p.attempt, p.done_at, p.error_code, p.error_text
+    FROM doubles d
+    CROSS JOIN LATERAL (SELECT y.* FROM read_receipts y WHERE y.message_id = d.id LIMIT 1) p
+    JOIN messages k ON k.id = d.kept AND k.direction = 'inbound'
+    ON CONFLICT ON CONSTRAINT read_receipts_pkey DO NOTHING
 )
 DELETE FROM messages m USING doubles d WHERE m.id = d.id;
 

@@ -438,6 +438,16 @@ type Presence struct {
 	ToldAt     time.Time
 }
 
+type ReadReceipt struct {
+	MessageID     uuid.UUID
+	AskedAt       time.Time
+	NextAttemptAt *time.Time
+	Attempt       int32
+	DoneAt        *time.Time
+	ErrorCode     *string
+	ErrorText     *string
+}
+
 type Setting struct {
 	Name      string
 	Value     string

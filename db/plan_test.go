@@ -201,7 +201,7 @@ func check(t *testing.T, name string, plan node) {
 	t.Helper()
 	for _, table := range scans(plan) {
 		switch table {
-		case "messages", "chats", "gateway_events", "early_evidence", "attempts", "contacts":
+		case "messages", "chats", "gateway_events", "early_evidence", "attempts", "contacts", "read_receipts":
 			b, _ := json.MarshalIndent(plan, "", " ")
 			t.Errorf("with %s it reads the whole table %s:\n%s", name, table, b)
 		}
@@ -294,6 +294,8 @@ func fillWeeks(t *testing.T, pool *pgxpool.Pool) (w weeks) {
 		SELECT gen_random_uuid(), 1 + n % 4, 'messages.upsert', '{}', sha256(n::text::bytea),
 		       CASE WHEN n % 500 = 0 THEN 'pending' WHEN n % 500 = 1 THEN 'quarantined' ELSE 'applied' END::event_state, now() - n * interval '1 second'
 		FROM generate_series(1, 20000) n;
+		INSERT INTO read_receipts (message_id, next_attempt_at, done_at)
+		SELECT id, CASE WHEN seq % 100 = 1 THEN now() END, CASE WHEN seq % 100 > 1 THEN now() END FROM messages WHERE direction = 'inbound';
 		INSERT INTO early_evidence (instance_id, gateway_message_id, status, at, received_at)
 		SELECT 1 + n % 4, 'EARLY' || n, 'delivered', now(), now() - n * interval '1 minute' FROM generate_series(1, 8000) n;
 		ANALYZE`)
@@ -466,6 +468,18 @@ func (w weeks) statements() []statement {
 		}},
 		{"TakeEarlyEvidence", false, func(q *db.Queries) {
 			_, _ = q.TakeEarlyEvidence(ctx, db.TakeEarlyEvidenceParams{Since: now, MaxRows: 500})
+		}},
+		{"AskToRead", true, func(q *db.Queries) { _, _ = q.AskToRead(ctx, w.message) }},
+		{"ClaimRead", true, func(q *db.Queries) {
+			_, _ = q.ClaimRead(ctx, db.ClaimReadParams{MessageID: w.message, Lease: time.Minute})
+		}},
+		{"FinishRead", true, func(q *db.Queries) { _ = q.FinishRead(ctx, w.message) }},
+		{"PutOffRead", true, func(q *db.Queries) {
+			_ = q.PutOffRead(ctx, db.PutOffReadParams{MessageID: w.message, Attempt: 1, Code: "c", Reason: "r", Wait: time.Second})
+		}},
+		{"DueReads", false, func(q *db.Queries) { _, _ = q.DueReads(ctx, db.DueReadsParams{DueBefore: now, MaxRows: 500}) }},
+		{"TypingTarget", true, func(q *db.Queries) {
+			_, _ = q.TypingTarget(ctx, db.TypingTargetParams{Address: "x@lid", Instance: "i1"})
 		}},
 		{"PurgeEvidence", false, func(q *db.Queries) { _, _ = q.PurgeEvidence(ctx, db.PurgeEvidenceParams{Before: now, MaxRows: 500}) }},
 		{"PurgeMessages", false, func(q *db.Queries) {

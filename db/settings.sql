@@ -20,6 +20,7 @@ SELECT (EXISTS (SELECT 1 FROM messages WHERE settled_at IS NULL AND next_attempt
     OR EXISTS (SELECT 1 FROM media WHERE state = 'pending' AND message_id IS NOT NULL AND next_attempt_at <= now())
     OR COALESCE((SELECT max(received_at) FROM early_evidence), '-infinity') >= @since::timestamptz
     OR EXISTS (SELECT 1 FROM chat_merges)
+    OR (SELECT min(next_attempt_at) FROM read_receipts) IS NOT NULL
     OR EXISTS (SELECT 1 FROM instances WHERE probe_at <= now()))::boolean AS anything;
 
 -- name: TryLockRelay :one

@@ -178,6 +178,7 @@ func fill(t *testing.T, url string) {
 		INSERT INTO attempts (message_id, attempt, started_at, duration_ms, outcome) VALUES (`+id+`, 1, now(), 1, 'retry');
 		INSERT INTO gateway_events (id, instance_id, event, body, body_hash, state) VALUES (`+id+`, 1, 'e', '{}', 'h', 'pending');
 		INSERT INTO early_evidence (instance_id, gateway_message_id, status, at) VALUES (1, 'X', 'read', now());
+		INSERT INTO read_receipts (message_id) VALUES (`+id+`);
 		INSERT INTO uploads (message_id, data) VALUES (`+id+`, 'file');
 		INSERT INTO chats (instance_id, jid) VALUES (1, '7@lid');
 		INSERT INTO chat_merges (chat_id, into_id) VALUES (2, 1);

@@ -200,6 +200,42 @@ func TestBatchesAreValidated(t *testing.T) {
 	}
 }
 
+func TestSignsAndReceiptsAreValidated(t *testing.T) {
+	t.Parallel()
+	const chat = "5215550000001@s.whatsapp.net"
+	for _, tt := range []struct {
+		name  string
+		give  tasks.Payload
+		field string
+		code  string
+	}{
+		{"a receipt", tasks.ReadMessage{ID: "m1"}, "", ""},
+		{"a receipt of nothing", tasks.ReadMessage{}, "id", "missing_id"},
+		{"a sign", tasks.ShowTyping{Instance: "sales", Chat: chat, State: "recording", ForMS: 25_000}, "", ""},
+		{"an end", tasks.ShowTyping{Instance: "sales", Chat: chat, State: "paused"}, "", ""},
+		{"no instance", tasks.ShowTyping{Chat: chat, State: "paused"}, "instance", "invalid_instance"},
+		{"a number", tasks.ShowTyping{Instance: "sales", Chat: "+5215550000001", State: "paused"}, "chat", "invalid_jid"},
+		{"an unknown state", tasks.ShowTyping{Instance: "sales", Chat: chat, State: "available"}, "state", "invalid_state"},
+		{"too long", tasks.ShowTyping{Instance: "sales", Chat: chat, State: "composing", ForMS: 25_001}, "for_ms", "invalid_duration"},
+		{"less than nothing", tasks.ShowTyping{Instance: "sales", Chat: chat, State: "composing", ForMS: -1}, "for_ms", "invalid_duration"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			checkInvalid(t, tt.give.Validate(), tt.field, tt.code)
+		})
+	}
+}
+
+func TestASignIsLateAfterSomeSeconds(t *testing.T) {
+	t.Parallel()
+	asked := time.Date(2026, 12, 1, 15, 0, 0, 0, time.UTC)
+	for after, want := range map[time.Duration]bool{-time.Hour: false, 0: false, 5 * time.Second: false, 6 * time.Second: true, time.Hour: true} {
+		if got := (tasks.ShowTyping{Asked: asked}).Late(asked.Add(after)); got != want {
+			t.Errorf("after %s: late = %v, want %v", after, got, want)
+		}
+	}
+}
+
 // A field's reason may be shown to anyone; what the field holds may not.
 func TestAnInvalidErrorNeverRepeatsWhatWasGiven(t *testing.T) {
 	t.Parallel()

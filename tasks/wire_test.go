@@ -49,6 +49,12 @@ func TestTheWireFormatNeverChanges(t *testing.T) {
 			tasks.GatewayEvents{Batch: "b1", Events: []tasks.GatewayEvent{event}},
 			`{"batch":"b1","events":[{"id":"e1","instance":"sales","event":"messages.upsert"}]}`, into[tasks.GatewayEvents],
 		},
+		{"message:read", tasks.ReadMessage{ID: "m1", Instance: "sales", Asked: at}, `{"id":"m1","instance":"sales","asked":"2026-12-01T15:00:00Z"}`, into[tasks.ReadMessage]},
+		{
+			"chat:typing",
+			tasks.ShowTyping{Instance: "sales", Chat: "5215550000001@s.whatsapp.net", State: "composing", ForMS: 9000, Asked: at},
+			`{"instance":"sales","chat":"5215550000001@s.whatsapp.net","state":"composing","for_ms":9000,"asked":"2026-12-01T15:00:00Z"}`, into[tasks.ShowTyping],
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -104,6 +110,8 @@ func TestTaskIDsAreDeterministic(t *testing.T) {
 		{"an event", tasks.GatewayEvent{ID: "e1"}, "gateway:event:e1"},
 		{"a file", tasks.FetchMedia{ID: "m1"}, "media:fetch:m1"},
 		{"a batch of events", tasks.GatewayEvents{Batch: "b1"}, "gateway:events:b1"},
+		{"a receipt", tasks.ReadMessage{ID: "m1", Asked: time.UnixMicro(7)}, "message:read:m1:7"},
+		{"a sign, for the second", tasks.ShowTyping{Instance: "sales", Chat: "1@lid", State: "composing", Asked: time.Unix(7, 999)}, "chat:typing:sales:8dd08d424aa26a30"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -131,6 +139,7 @@ func TestEveryTaskSaysItsQueueTimeoutAndRetries(t *testing.T) {
 		{tasks.GatewayEvent{}, "inbound"},
 		{tasks.FetchMedia{}, "inbound"},
 		{tasks.GatewayEvents{}, "inbound"},
+		{tasks.ReadMessage{}, "default"},
 	}
 	for _, tt := range tests {
 		o := options(tt.give)

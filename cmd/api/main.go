@@ -37,6 +37,7 @@ import (
 	"github.com/msgorch/msgorch/internal/inbound"
 	"github.com/msgorch/msgorch/internal/logging"
 	"github.com/msgorch/msgorch/internal/media"
+	"github.com/msgorch/msgorch/internal/outbound"
 	"github.com/msgorch/msgorch/internal/queue"
 	"github.com/msgorch/msgorch/internal/secret"
 	"github.com/msgorch/msgorch/outbox"
@@ -106,6 +107,13 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 	out.OnUnqueued = func(err error) { log.LogAttrs(ctx, slog.LevelWarn, "message.unqueued", slog.Any("error", err)) }
 	ring := func() { queue.Ring(ctx, rdb) }
 	out.OnQueued = ring
+	desk := outbound.NewDesk(pool, client, func(err error) {
+		if err == nil {
+			ring()
+			return
+		}
+		log.LogAttrs(ctx, slog.LevelWarn, "task.unqueued", slog.Any("error", err))
+	})
 	decoder := evolution.Decoder{}
 	in := inbound.New(inbound.Config{
 		Pool: pool, Client: client, Log: log,
@@ -123,7 +131,7 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 	})
 	defer func() { _ = operator.Close() }()
 	public := httpapi.New(httpapi.Config{
-		Pool: pool, Outbox: out, Inbound: in, History: history.New(pool), Box: box, Log: log, Version: version,
+		Pool: pool, Outbox: out, Inbound: in, Desk: desk, History: history.New(pool), Box: box, Log: log, Version: version,
 		MaxBodyBytes: cfg.MaxBodyBytes, Signed: cloud.Signed, APIToken: cfg.APIToken, WebhookToken: cfg.WebhookToken,
 		AllowPrivateTargets: cfg.AllowPrivateTargets, Metrics: metrics, Stopping: ctx.Done(),
 		Files:     store,
@@ -144,7 +152,7 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 	background.Wait()
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	_, _ = out.Close(closing), in.Close(closing) // what Redis did not hear, the relay finds
+	_, _, _ = out.Close(closing), in.Close(closing), desk.Close(closing) // what Redis did not hear, the relay finds
 	return err
 }
 

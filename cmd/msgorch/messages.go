@@ -18,7 +18,7 @@ import (
 func (a *app) messages() *cli.Command {
 	return &cli.Command{
 		Name:  "messages",
-		Usage: "look at messages, in both directions; cancel and retry",
+		Usage: "look at messages, in both directions; cancel, retry, mark as read",
 		Description: "msgorch messages list --instance sales --since 1h --status failed\n" +
 			"msgorch messages list --chat +5215550000001 -o json\n" +
 			"msgorch messages show 0199a1b2-…\n" +
@@ -39,6 +39,7 @@ func (a *app) messages() *cli.Command {
 			a.messageFile(),
 			a.cancelMessages(),
 			a.retryMessages(),
+			a.readMessages(),
 		},
 	}
 }

@@ -89,12 +89,8 @@ func (a *app) changeMessages(ctx context.Context, c *cli.Command, ch change) err
 // meant returns the ids or the filter that the command line has; exactly one
 // of them, as everything is rarely meant.
 func meant(c *cli.Command) (ids []uuid.UUID, f history.Filter, err error) {
-	for _, arg := range c.Args().Slice() {
-		id, err := uuid.Parse(arg)
-		if err != nil {
-			return nil, f, wrongUsage(c, errors.New("ID must be one that `msgorch messages list` shows"))
-		}
-		ids = append(ids, id)
+	if ids, err = idsOf(c); err != nil {
+		return nil, f, err
 	}
 	f, err = filterOf(c)
 	if err != nil {
@@ -109,6 +105,18 @@ func meant(c *cli.Command) (ids []uuid.UUID, f history.Filter, err error) {
 		return nil, f, wrongUsage(c, errors.New("needs IDs, or a flag that says which messages are meant"))
 	}
 	return ids, f, nil
+}
+
+// idsOf returns the command line's arguments, which are ids of messages.
+func idsOf(c *cli.Command) (ids []uuid.UUID, err error) {
+	for _, arg := range c.Args().Slice() {
+		id, err := uuid.Parse(arg)
+		if err != nil {
+			return nil, wrongUsage(c, errors.New("ID must be one that `msgorch messages list` shows"))
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
 }
 
 // changeEach changes messages one by one and returns how many. It tells of

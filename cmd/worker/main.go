@@ -110,13 +110,16 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 	metrics := worker.NewMetrics(registry)
 
 	sender := evolution.NewSender(egress.NewClient(cfg.AllowPrivateTargets))
-	evo := outbound.Gateway{Sender: sender, Finder: sender, Prober: sender, Historian: sender, BaseURL: cfg.EvolutionBaseURL, Credential: cfg.EvolutionAPIKey}
+	evo := outbound.Gateway{
+		Sender: sender, Finder: sender, Prober: sender, Historian: sender, Attendant: sender,
+		BaseURL: cfg.EvolutionBaseURL, Credential: cfg.EvolutionAPIKey,
+	}
 	meta := cloud.NewSender(egress.NewClient(cfg.AllowPrivateTargets))
 	decoder := evolution.Decoder{}
 	out := outbound.New(outbound.Config{
 		Pool: pool, Client: client, Outbox: outbox.New(pool, client), Box: box, Log: log,
 		Gateways: map[string]outbound.Gateway{
-			"evolution": evo, "sandbox": evo, "cloud": {Sender: meta, Prober: meta, BaseURL: cloud.DefaultBaseURL},
+			"evolution": evo, "sandbox": evo, "cloud": {Sender: meta, Prober: meta, Attendant: meta, BaseURL: cloud.DefaultBaseURL},
 		},
 		Files: egress.NewFetcher(cfg.AllowPrivateTargets), MaxMediaBytes: cfg.MaxMediaBytes,
 		PerInstance: cfg.Concurrency, Watched: cfg.Concurrency * cfg.WorkerServers / 2,

@@ -116,6 +116,35 @@ type Finder interface {
 	Find(ctx context.Context, at Account, m Sought) ([]string, error)
 }
 
+// What a person sees somebody do who is about to answer.
+const (
+	TypingComposing = "composing"
+	TypingRecording = "recording" // a voice message
+	TypingPaused    = "paused"    // not any more
+)
+
+// Typing is a sign that an answer is being made.
+type Typing struct {
+	Chat  string        // the JID, as in Outgoing
+	State string        // one of the Typing constants
+	For   time.Duration // how long it is to be seen, unless the answer comes before
+	// LastHeard is the gateway's id of what was written to us last in the chat;
+	// empty if nothing was. The Cloud API shows the sign under that alone.
+	LastHeard string
+}
+
+// Attendant shows people that somebody attends to them. Both methods fail with
+// fault.Invalid when the gateway will never do it, and with fault.Unavailable when
+// it may later. Doing either twice is harmless. It may be used concurrently.
+type Attendant interface {
+	// MarkRead tells the writer of a message that it has been read. The chat is a
+	// JID: the phone number's in WhatsApp's own spelling, where it is known.
+	MarkRead(ctx context.Context, at Account, chat, messageID string) error
+	// ShowTyping shows t. It may return only once t.For is over, and may tell as
+	// well that t.LastHeard was read: then read is true.
+	ShowTyping(ctx context.Context, at Account, t Typing) (read bool, err error)
+}
+
 // Message types, as the public API names them.
 const (
 	TypeText        = "text"

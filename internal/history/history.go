@@ -73,6 +73,7 @@ type Detail struct {
 	Message
 	History  []Step    `json:"history" doc:"Each status and its time, oldest first"`
 	Attempts []Attempt `json:"attempts" doc:"Each try of handing it to the gateway, oldest first"`
+	Receipt  *Receipt  `json:"read_receipt" doc:"Inbound, and marked as read: what became of telling its writer"`
 }
 
 // Step is one status and when it was reached.
@@ -91,12 +92,21 @@ type Attempt struct {
 	Error      *Error    `json:"error"`
 }
 
+// Receipt is what became of telling the writer of a message that it was read.
+type Receipt struct {
+	Status   string     `json:"status" enum:"pending,done,failed" doc:"failed: given up; asking again begins anew"`
+	AskedAt  time.Time  `json:"asked_at"`
+	DoneAt   *time.Time `json:"done_at" doc:"The gateway was told"`
+	Attempts int        `json:"attempts" doc:"How many there were"`
+	Error    *Error     `json:"error" doc:"Why the last one failed"`
+}
+
 // Chat is a conversation.
 type Chat struct {
 	JID           string    `json:"jid" doc:"Where its messages are sent"`
 	Aliases       []string  `json:"aliases" doc:"Its other addresses: they lead to the same conversation"`
 	Name          *string   `json:"name"`
-	Unread        int       `json:"unread" doc:"Inbound messages since our last one, or since they were read on another device"`
+	Unread        int       `json:"unread" doc:"Inbound messages since our last one, or since they were read, here or on another device"`
 	LastMessageAt time.Time `json:"last_message_at"`
 	LastMessage   *Message  `json:"last_message"`
 }
@@ -142,6 +152,9 @@ func (r *Reader) Get(ctx context.Context, id uuid.UUID) (Detail, error) {
 	d := Detail{Message: messageOf(row.Message, row.Instance, row.Chat), Attempts: attemptsOf(attempts)}
 	if err := json.Unmarshal(row.Message.History, &d.History); err != nil {
 		return Detail{}, fmt.Errorf("read history of %s: %w", id, err)
+	}
+	if d.Receipt, err = receiptOf(row.ReadReceipt); err != nil {
+		return Detail{}, fmt.Errorf("read receipt of %s: %w", id, err)
 	}
 	slices.SortStableFunc(d.History, func(a, b Step) int { return a.At.Compare(b.At) })
 	return d, r.addFiles(ctx, &d.Message)

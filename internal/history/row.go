@@ -54,6 +54,29 @@ func attemptsOf(rows []attempt) []Attempt {
 	return out
 }
 
+// receiptOf reads a row of read_receipts as JSON; null means that there is none.
+func receiptOf(encoded []byte) (*Receipt, error) {
+	var row *struct {
+		AskedAt       time.Time  `json:"asked_at"`
+		NextAttemptAt *time.Time `json:"next_attempt_at"`
+		Attempt       int        `json:"attempt"`
+		DoneAt        *time.Time `json:"done_at"`
+		ErrorCode     *string    `json:"error_code"`
+		ErrorText     *string    `json:"error_text"`
+	}
+	if err := json.Unmarshal(encoded, &row); err != nil || row == nil {
+		return nil, err
+	}
+	r := &Receipt{Status: "failed", AskedAt: row.AskedAt.UTC(), DoneAt: utc(row.DoneAt), Attempts: row.Attempt, Error: errorOf(row.ErrorCode, row.ErrorText)}
+	switch {
+	case row.DoneAt != nil:
+		r.Status = "done"
+	case row.NextAttemptAt != nil:
+		r.Status = "pending"
+	}
+	return r, nil
+}
+
 func errorOf(code, reason *string) *Error {
 	if code == nil {
 		return nil

@@ -152,12 +152,12 @@ type messageInput struct {
 
 type messageOutput struct{ Body history.Message }
 
-func (s *server) getMessage(ctx context.Context, in *messageInput) (*struct{ Body history.Detail }, error) {
+func (s *server) getMessage(ctx context.Context, in *messageInput) (*detailOutput, error) {
 	d, err := s.find(ctx, in.ID)
 	if err != nil {
 		return nil, s.fail(ctx, "path", err)
 	}
-	return &struct{ Body history.Detail }{d}, nil
+	return &detailOutput{d}, nil
 }
 
 // find returns a message that the request's key may see.

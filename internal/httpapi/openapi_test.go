@@ -21,6 +21,7 @@ import (
 	"github.com/msgorch/msgorch/internal/history"
 	"github.com/msgorch/msgorch/internal/httpapi"
 	"github.com/msgorch/msgorch/internal/inbound"
+	"github.com/msgorch/msgorch/internal/outbound"
 	"github.com/msgorch/msgorch/internal/secret"
 	"github.com/msgorch/msgorch/internal/testenv"
 	"github.com/msgorch/msgorch/outbox"
@@ -41,6 +42,7 @@ func newAPI(t *testing.T) http.Handler {
 		Inbound: inbound.New(inbound.Config{
 			Pool: pool, Client: client, Log: log, Decoders: map[string]gateway.Decoder{"evolution": evolution.Decoder{}},
 		}),
+		Desk:         outbound.NewDesk(pool, client, func(error) {}),
 		MaxBodyBytes: 1 << 20, APIToken: apiToken, WebhookToken: apiToken,
 		RedisPing: func(context.Context) error { return nil },
 	})

@@ -18,6 +18,7 @@ import (
 	"github.com/msgorch/msgorch/internal/apikey"
 	"github.com/msgorch/msgorch/internal/history"
 	"github.com/msgorch/msgorch/internal/inbound"
+	"github.com/msgorch/msgorch/internal/outbound"
 	"github.com/msgorch/msgorch/internal/secret"
 	"github.com/msgorch/msgorch/outbox"
 )
@@ -28,6 +29,7 @@ type Config struct {
 	Pool         *pgxpool.Pool
 	Outbox       *outbox.Outbox
 	Inbound      *inbound.Service
+	Desk         *outbound.Desk
 	History      *history.Reader
 	Box          *secret.Box
 	Log          *slog.Logger
@@ -75,6 +77,7 @@ func New(c Config) http.Handler {
 	add(s, api, apikey.ScopeRead, http.MethodGet, "/v1/messages/{id}/media", "get-media", "The file of a message that was received", s.getMedia)
 	add(s, api, apikey.ScopeSend, http.MethodPost, "/v1/messages/{id}/cancel", "cancel-message", "Cancel a message that is not sent yet", s.cancelMessage)
 	add(s, api, apikey.ScopeSend, http.MethodPost, "/v1/messages/{id}/retry", "retry-message", "Send again what failed", s.retryMessage)
+	add(s, api, apikey.ScopeSend, http.MethodPost, "/v1/messages/{id}/read", "read-message", "Tell the writer of an inbound message that it was read", s.readMessage)
 
 	add(s, api, apikey.ScopeRead, http.MethodGet, "/v1/instances", "list-instances", "List instances by name", s.listInstances)
 	add(s, api, apikey.ScopeManage, http.MethodPut, "/v1/instances/{instance}", "put-instance", "Make or change an instance", s.putInstance)
@@ -87,6 +90,7 @@ func New(c Config) http.Handler {
 	add(s, api, apikey.ScopeRead, http.MethodGet, "/v1/instances/{instance}/calls", "list-calls", "Calls that people made, newest first", s.listCalls)
 	add(s, api, apikey.ScopeRead, http.MethodGet, "/v1/instances/{instance}/labels", "list-labels", "Labels of the WhatsApp Business app", s.listLabels)
 	add(s, api, apikey.ScopeRead, http.MethodGet, "/v1/instances/{instance}/chats/{jid}/messages", "list-chat-messages", "A conversation, newest first", s.listChatMessages)
+	add(s, api, apikey.ScopeSend, http.MethodPost, "/v1/instances/{instance}/chats/{jid}/typing", "show-typing", "Show that an answer is being written: best effort, this 202 promises nothing", s.showTyping)
 
 	add(s, api, webhookScope, http.MethodPost, "/webhooks/evolution/{instance}", "evolution-webhook", "An Evolution API event", s.webhookOfInstance)
 	add(s, api, webhookScope, http.MethodPost, "/webhooks/evolution/{instance}/{event}", "evolution-webhook-by-event", "An Evolution API event (webhookByEvents)", s.webhookOfEvent)
@@ -136,7 +140,7 @@ func add[I, O any](s *server, api huma.API, scope, method, path, id, summary str
 		op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity)
 	}
 	switch {
-	case id == "send-message" || id == "send-messages":
+	case id == "send-message" || id == "send-messages" || id == "read-message" || id == "show-typing":
 		op.DefaultStatus = http.StatusAccepted
 	case method == http.MethodPost:
 		op.DefaultStatus = http.StatusOK

@@ -43,6 +43,7 @@ type Gateway struct {
 	Finder     gateway.Finder    // nil: this kind of gateway cannot be asked what it has sent
 	Prober     gateway.Prober    // nil: nor whether an instance can send
 	Historian  gateway.Historian // nil: nor what it has written down
+	Attendant  gateway.Attendant // nil: it shows people nothing but messages
 	BaseURL    string            // of instances that name none
 	Credential secret.Text       // of instances that have none
 }
@@ -79,8 +80,10 @@ type Service struct {
 	settles *coalesce.Group[settlement, settled]
 	leases  leases
 	watched chan struct{}
-	larges  chan struct{}  // places for large files
-	work    sync.WaitGroup // lanes and pullers
+	larges  chan struct{} // places for large files
+	reading chan struct{} // receipts on their way to gateways
+	signs   signs
+	work    sync.WaitGroup // lanes, pullers and signs
 
 	mu      sync.Mutex
 	lines   map[string]*line // by instance
@@ -92,7 +95,10 @@ type head = db.ClaimHeadsRow
 
 // New returns a Service. Its Run must run for as long as it is used.
 func New(c Config) *Service {
-	s := &Service{c: c, lines: map[string]*line{}, watched: make(chan struct{}, c.Watched), larges: make(chan struct{}, largeAtOnce)}
+	s := &Service{
+		c: c, lines: map[string]*line{}, watched: make(chan struct{}, c.Watched),
+		larges: make(chan struct{}, largeAtOnce), reading: make(chan struct{}, max(c.Watched/2, 1)),
+	}
 	s.leases.held = map[uuid.UUID]lease{}
 	shared := coalesce.Options{Width: 4, Max: 200, Timeout: recordTimeout}
 	s.claims = coalesce.New(shared, s.claimBatch)

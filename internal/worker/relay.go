@@ -282,6 +282,9 @@ func (r *Relay) relay(ctx context.Context, patience time.Duration) error {
 	if err := r.relayReconciles(ctx); err != nil {
 		return err
 	}
+	if err := r.relayReads(ctx, patience); err != nil {
+		return err
+	}
 	if err := r.relayPaced(ctx); err != nil {
 		return err
 	}

@@ -34,6 +34,8 @@ func Mux(out *outbound.Service, in *inbound.Service, files *attachment.Service, 
 	mux.Use(m.observe, logTask(log), giveUpWhenFinal)
 	tasks.Handle(mux, out.Send)
 	tasks.Handle(mux, out.SendAll)
+	tasks.Handle(mux, out.Read)
+	tasks.Handle(mux, out.ShowTyping)
 	tasks.Handle(mux, out.Probe)
 	tasks.Handle(mux, in.Apply)
 	tasks.Handle(mux, in.ApplyAll)

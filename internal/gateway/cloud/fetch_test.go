@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/msgorch/msgorch/internal/fault"
 	"github.com/msgorch/msgorch/internal/gateway"
 	"github.com/msgorch/msgorch/internal/gateway/cloud"
@@ -143,51 +141,6 @@ func TestOpenMediaKeepsTheCredentialEncrypted(t *testing.T) {
 		if code(err) != "no_media_url" {
 			t.Errorf("%q: %v, want no_media_url", address, err)
 		}
-	}
-}
-
-func TestMarkReadTellsGraph(t *testing.T) {
-	t.Parallel()
-	for typing, want := range map[bool]string{
-		false: `{"messaging_product":"whatsapp","status":"read","message_id":"wamid.1"}`,
-		true:  `{"messaging_product":"whatsapp","status":"read","message_id":"wamid.1","typing_indicator":{"type":"text"}}`,
-	} {
-		var body []byte
-		s, a := graph(t, map[string]http.HandlerFunc{"POST /v23.0/100000000000001/messages": func(w http.ResponseWriter, r *http.Request) {
-			body, _ = io.ReadAll(r.Body)
-			answers(200, `{"success":true}`)(w, r)
-		}})
-		if err := s.MarkRead(t.Context(), a, "wamid.1", typing); err != nil {
-			t.Error(err)
-		}
-		if diff := cmp.Diff(want, string(body)); diff != "" {
-			t.Errorf("body (-want +got):\n%s", diff)
-		}
-	}
-}
-
-func TestMarkReadSaysWhetherToTryAgain(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name    string
-		handler http.HandlerFunc
-		kind    fault.Kind
-		code    string
-	}{
-		{"an unknown message", answers(400, `{"error":{"type":"x","code":131009}}`), fault.Invalid, "graph_131009"},
-		{"an expired credential", answers(401, `{"error":{"type":"x","code":190}}`), fault.Unavailable, "graph_190"},
-		{"a server error", answers(500, ``), fault.Unavailable, "gateway_error"},
-		{"a broken connection", hijack(t, func(net.Conn) {}), fault.Unavailable, "connection_lost"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			s, a := graph(t, map[string]http.HandlerFunc{"POST /v23.0/100000000000001/messages": tt.handler})
-			err := s.MarkRead(t.Context(), a, "wamid.1", false)
-			if f := fault.Of(err); err == nil || f.Kind != tt.kind || f.Code != tt.code {
-				t.Errorf("error %v, want %s", err, tt.code)
-			}
-		})
 	}
 }
 

@@ -21,6 +21,7 @@ type Sender struct {
 var _ interface {
 	gateway.Sender
 	gateway.Prober
+	gateway.Attendant
 } = (*Sender)(nil)
 
 // NewSender returns a Sender that uses a copy of client; nil means the defaults
@@ -54,33 +55,6 @@ func (s *Sender) Send(ctx context.Context, to gateway.Account, m gateway.Outgoin
 		return gateway.Answer{Outcome: gateway.Accepted, MessageID: id, HTTPStatus: reply.Status}
 	}
 	return judge(reply).answer(p)
-}
-
-// MarkRead tells somebody that their message, and all before it, have been read.
-// With typing it also shows them that an answer is being written, for 25 seconds
-// or until it is sent. It fails with fault.Invalid when Meta will never take it,
-// and with fault.Unavailable when it may take it later.
-func (s *Sender) MarkRead(ctx context.Context, at gateway.Account, messageID string, typing bool) error {
-	type indicator struct {
-		Type string `json:"type"`
-	}
-	body := struct {
-		Product   string     `json:"messaging_product"`
-		Status    string     `json:"status"`
-		MessageID string     `json:"message_id"`
-		Typing    *indicator `json:"typing_indicator,omitempty"`
-	}{Product: product, Status: "read", MessageID: messageID}
-	if typing {
-		body.Typing = &indicator{Type: "text"}
-	}
-	reply, refused := s.post(ctx, at, "messages", body)
-	if refused == nil && reply.Status/100 != 2 {
-		refused = judge(reply)
-	}
-	if refused != nil {
-		return refused.fault(wire.PrivacyOf(at.Credential))
-	}
-	return nil
 }
 
 // post calls an edge of one of our numbers with a JSON body.

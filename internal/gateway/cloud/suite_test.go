@@ -35,6 +35,12 @@ func TestSenderKeepsWhatEverySenderPromises(t *testing.T) {
 				}
 				return log
 			},
+			Signs: func() (signs []gatewaytest.Sign) {
+				for _, m := range s.CloudMarks() {
+					signs = append(signs, gatewaytest.Sign{Read: m.MessageID, Typing: m.Typing})
+				}
+				return signs
+			},
 			Set: set,
 		}
 	})

@@ -174,4 +174,5 @@ var _ interface {
 	gateway.Sender
 	gateway.Finder
 	gateway.Prober
+	gateway.Attendant
 } = (*Sender)(nil)

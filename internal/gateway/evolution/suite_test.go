@@ -29,6 +29,12 @@ func TestSenderKeepsWhatEverySenderPromises(t *testing.T) {
 				}
 				return log
 			},
+			Signs: func() (signs []gatewaytest.Sign) {
+				for _, x := range s.Signs() {
+					signs = append(signs, gatewaytest.Sign{Read: x.MessageID, Typing: x.Shows == "composing" || x.Shows == "recording"})
+				}
+				return signs
+			},
 			Set: set,
 		}
 	})

@@ -21,11 +21,24 @@ type Harness func(t *testing.T) Gateway
 // Gateway is a dialect and the fake before it. Its functions may be called
 // concurrently.
 type Gateway struct {
-	Sender  gateway.Sender
+	Sender  Dialect
 	Account gateway.Account
 	Types   []string       // the gateway.Type constants that it can send; the others it must refuse
 	Log     func() []Entry // every request to send so far, in the order of arrival
+	Signs   func() []Sign  // everything else that people were shown, in the order of arrival
 	Set     func(Fault)    // makes the fake go wrong from now on
+}
+
+// Dialect is what every dialect can do.
+type Dialect interface {
+	gateway.Sender
+	gateway.Attendant
+}
+
+// Sign is something that people were shown beside messages, as the fake tells it.
+type Sign struct {
+	Read   string // the gateway's id of the message that was marked as read; empty if none was
+	Typing bool
 }
 
 // Entry is one request to send as the fake's log tells it.
@@ -72,6 +85,12 @@ func Run(t *testing.T, start Harness) {
 		"the same message twice is two requests":               repeated,
 	}
 	for name, try := range behaviours {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			try(t, start(t))
+		})
+	}
+	for name, try := range attentions() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			try(t, start(t))

@@ -3,7 +3,6 @@ package sandbox
 import (
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 )
 
@@ -114,30 +113,6 @@ func (s *Server) giveFile(w http.ResponseWriter, r *http.Request, in *instance) 
 		Base64   string `json:"base64"`
 		Buffer   any    `json:"buffer"`
 	}{f.kind, f.name, f.caption, size{longOf(f.bytes)}, f.mimeType, f.base64, nil})
-}
-
-// markRead notes which messages to us have been read. Evolution says yes to LIDs
-// and does nothing, and so does the sandbox.
-func (s *Server) markRead(w http.ResponseWriter, r *http.Request, in *instance) {
-	var call struct {
-		Messages []keyCall `json:"readMessages"`
-	}
-	if !readCall(w, r, &call) {
-		return
-	}
-	if len(call.Messages) == 0 {
-		writeRefusal(w, http.StatusBadRequest, [][]string{{`instance requires property "readMessages"`}})
-		return
-	}
-	received, _ := s.received.snapshot()
-	for _, key := range call.Messages {
-		for _, m := range received {
-			if m.instance == in && m.id == key.ID && m.jid == key.RemoteJID && !strings.HasSuffix(m.jid, lidServer) {
-				m.read.Store(true)
-			}
-		}
-	}
-	writeJSON(w, http.StatusCreated, map[string]string{"message": "Read messages", "read": "success"})
 }
 
 // lidServer is what follows the at sign of an address that tells no number.

@@ -251,8 +251,8 @@ func TestAProbeAsksForTheNumber(t *testing.T) {
 func TestAMarkIsNoMessage(t *testing.T) {
 	t.Parallel()
 	g := newGraph(t, nil)
-	if err := g.MarkRead(t.Context(), g.account, "wamid.IN", true); err != nil {
-		t.Fatal(err)
+	if read, err := g.ShowTyping(t.Context(), g.account, wall.Typing{State: wall.TypingComposing, LastHeard: "wamid.IN"}); err != nil || !read {
+		t.Fatalf("read %v, %v", read, err)
 	}
 	marks := g.CloudMarks()
 	if len(marks) != 1 || marks[0].MessageID != "wamid.IN" || !marks[0].Typing || marks[0].PhoneNumberID != numberID || len(g.Sent()) != 0 {

@@ -238,23 +238,3 @@ func TestABadContentNamesItsField(t *testing.T) {
 		}
 	}
 }
-
-func TestWhatWeReadIsNoted(t *testing.T) {
-	t.Parallel()
-	g := newGateway(t, sandbox.Options{})
-	for id, from := range map[string]string{"IN1": somebody, "IN2": "9@lid", "IN3": somebody} {
-		if _, err := g.Receive(sandbox.Inbound{Instance: "sales", From: from, Text: "x", ID: id}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for id, chat := range map[string]string{"IN1": somebody, "IN2": "9@lid"} {
-		if err := evolution.NewSender(nil).MarkRead(t.Context(), g.account(), chat, id, false); err != nil {
-			t.Error(err)
-		}
-	}
-	for _, m := range g.Received() {
-		if m.Read != (m.ID == "IN1") { // Evolution skips LIDs and says nothing
-			t.Errorf("%s: read = %t", m.ID, m.Read)
-		}
-	}
-}

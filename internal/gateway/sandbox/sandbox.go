@@ -64,6 +64,7 @@ type Server struct {
 	instances instances
 	sent      logbook[*sent]
 	received  logbook[*message]
+	signs     logbook[*Sign]
 	files     shelf
 	cloud     cloudState
 
@@ -82,7 +83,7 @@ func New(o Options) *Server {
 	o = o.withDefaults()
 	s := &Server{opts: o, dice: newDice(o.Seed), client: o.Client}
 	s.ids.prefix = rand.Uint32()
-	s.sent.max, s.received.max = o.MaxLog, o.MaxLog
+	s.sent.max, s.received.max, s.signs.max = o.MaxLog, o.MaxLog, o.MaxLog
 	s.cloud.marks.max = o.MaxLog
 	s.faults.Store(new(DefaultFaults()))
 	s.SetWebhook(o.WebhookURL, o.WebhookToken)
@@ -121,6 +122,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("POST /message/{kind}/{instance}", s.sendKind)
 	mux.HandleFunc("POST /chat/getBase64FromMediaMessage/{instance}", s.guarded(s.giveFile))
 	mux.HandleFunc("POST /chat/markMessageAsRead/{instance}", s.guarded(s.markRead))
+	mux.HandleFunc("POST /chat/sendPresence/{instance}", s.guarded(s.sendPresence))
 	mux.HandleFunc("POST /chat/findMessages/{instance}", s.guarded(s.findMessages))
 	mux.HandleFunc("GET /instance/connectionState/{instance}", s.guarded(s.connectionState))
 	mux.HandleFunc("GET /instance/fetchInstances", s.fetchInstances)
@@ -141,6 +143,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("DELETE /sandbox/sent", s.clearSent)
 	mux.HandleFunc("GET /sandbox/received", s.listReceived)
 	mux.HandleFunc("DELETE /sandbox/received", s.clearReceived)
+	mux.HandleFunc("GET /sandbox/signs", s.listSigns)
 	mux.HandleFunc("GET /sandbox/faults", s.showFaults)
 	mux.HandleFunc("PUT /sandbox/faults", s.putFaults)
 	mux.HandleFunc("DELETE /sandbox/faults", s.resetFaults)
