@@ -62,7 +62,7 @@ UPDATE messages m
 SET status = 'sending',
     attempt = m.attempt + 1,
     lease_until = now() + @lease::interval,
-    history = m.history || jsonb_build_object('status', 'sending', 'at', now())
+    history = m.history || jsonb_build_object('status', 'sending', 'at', clock_timestamp())
 FROM locked k
 LEFT JOIN attempts t ON t.message_id = k.id AND t.attempt = k.attempt, instances i, chats c
 WHERE m.id = k.id AND i.id = m.instance_id AND c.id = m.chat_id

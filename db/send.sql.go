@@ -233,7 +233,7 @@ UPDATE messages m
 SET status = CASE WHEN m.status = 'unknown' THEN m.status ELSE 'sending' END,
     attempt = CASE WHEN m.status = 'unknown' THEN m.attempt ELSE m.attempt + 1 END,
     lease_until = now() + $1::interval,
-    history = CASE WHEN m.status = 'unknown' THEN m.history ELSE m.history || jsonb_build_object('status', 'sending', 'at', now()) END
+    history = CASE WHEN m.status = 'unknown' THEN m.history ELSE m.history || jsonb_build_object('status', 'sending', 'at', clock_timestamp()) END
 FROM locked k
 LEFT JOIN attempts t ON t.message_id = k.id AND t.attempt = k.attempt, instances i, chats c
 WHERE m.id = k.id AND i.id = m.instance_id AND c.id = m.chat_id
@@ -293,6 +293,8 @@ type ClaimHeadsRow struct {
 // deadlock. Timers may fire a little early: hence the second of tolerance.
 // Each LATERAL … LIMIT 1 is a look at one row by an index, and stays one, whatever
 // the planner thought of the tables when they were empty.
+// What was accepted while the claim was being planned has a later now() than the
+// claim: hence the clock's time in its history.
 // asked_id tells which of the given messages led to the head; started_at and
 // lost_at and doubt_code are about the attempt in doubt.
 func (q *Queries) ClaimHeads(ctx context.Context, arg ClaimHeadsParams) ([]ClaimHeadsRow, error) {
