@@ -27,7 +27,7 @@ run: build ## everything in one terminal: PostgreSQL, Redis, api, worker, sandbo
 
 .PHONY: test
 test: ## all tests (PKG=./tasks for one package)
-	@$(BROWSER); exec $(THROWAWAY) go test $(RACE) -count=1 -parallel 8 -timeout 20m $(PKG)
+	@$(BROWSER); exec $(THROWAWAY) go test $(RACE) -count=1 -parallel 4 -timeout 20m $(PKG)
 
 .PHONY: test-fast
 test-fast: ## the tests that take no time, without the race detector

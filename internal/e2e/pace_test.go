@@ -448,16 +448,16 @@ func TestALimitedInstanceThatIsToldToSlowDownHalvesItsRate(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.batch("sales", "default", numbered("m", 12)...)
-	eventually(t, "the gateway has complained", func() bool { return len(arrivals(s, "sales")) == 1 })
+	eventually(t, "the gateway has complained", func() bool { return len(arrivals(s, "sales")) >= 1 })
 	mend(t, s)
 	eventually(t, "the instance says that it is slowed down", func() bool {
 		_, i := s.call(http.MethodGet, "/v1/instances/sales", nil)
 		return i["slowed_until"] != nil
 	})
-	eventually(t, "all are sent", func() bool { return len(arrivals(s, "sales")) == 13 })
+	eventually(t, "all are sent", func() bool { return len(delivered(s)) == 12 })
 	sent := arrivals(s, "sales")
 	// A message a second instead of two, since it was told.
-	if took := sent[12].ReceivedAt.Sub(sent[0].ReceivedAt); took < 10*time.Second {
+	if took := sent[len(sent)-1].ReceivedAt.Sub(sent[0].ReceivedAt); took < 10*time.Second {
 		t.Errorf("twelve messages went within %s", took)
 	}
 }
