@@ -13,16 +13,11 @@ FROM addresses a JOIN chats c ON c.id = a.chat_id
 WHERE a.chat_id = ANY(@chat_ids::bigint[])
 ORDER BY a.chat_id, a.address;
 
--- name: AddAddresses :exec
--- AddAddresses gives chats further addresses. One that leads to a chat already
--- stays as it is. Locked in one order.
+-- name: AddAddress :execrows
+-- AddAddress gives a chat a further address. Zero rows: it leads to a chat already,
+-- which another transaction may have made just now.
 INSERT INTO addresses (address, instance_id, jid, chat_id)
-SELECT t.address, t.instance_id, t.jid, t.chat_id
-FROM (
-    SELECT unnest(@addresses::text[]) AS address, unnest(@instance_ids::bigint[]) AS instance_id,
-           unnest(@jids::text[]) AS jid, unnest(@chat_ids::bigint[]) AS chat_id
-) t
-ORDER BY t.address, t.instance_id
+VALUES (@address, @instance_id, @jid, @chat_id)
 ON CONFLICT ON CONSTRAINT addresses_pkey DO NOTHING;
 
 -- name: CallChat :exec

@@ -12,34 +12,32 @@ import (
 	"github.com/google/uuid"
 )
 
-const addAddresses = `-- name: AddAddresses :exec
+const addAddress = `-- name: AddAddress :execrows
 INSERT INTO addresses (address, instance_id, jid, chat_id)
-SELECT t.address, t.instance_id, t.jid, t.chat_id
-FROM (
-    SELECT unnest($1::text[]) AS address, unnest($2::bigint[]) AS instance_id,
-           unnest($3::text[]) AS jid, unnest($4::bigint[]) AS chat_id
-) t
-ORDER BY t.address, t.instance_id
+VALUES ($1, $2, $3, $4)
 ON CONFLICT ON CONSTRAINT addresses_pkey DO NOTHING
 `
 
-type AddAddressesParams struct {
-	Addresses   []string
-	InstanceIds []int64
-	Jids        []string
-	ChatIds     []int64
+type AddAddressParams struct {
+	Address    string
+	InstanceID int64
+	Jid        string
+	ChatID     int64
 }
 
-// AddAddresses gives chats further addresses. One that leads to a chat already
-// stays as it is. Locked in one order.
-func (q *Queries) AddAddresses(ctx context.Context, arg AddAddressesParams) error {
-	_, err := q.db.Exec(ctx, addAddresses,
-		arg.Addresses,
-		arg.InstanceIds,
-		arg.Jids,
-		arg.ChatIds,
+// AddAddress gives a chat a further address. Zero rows: it leads to a chat already,
+// which another transaction may have made just now.
+func (q *Queries) AddAddress(ctx context.Context, arg AddAddressParams) (int64, error) {
+	result, err := q.db.Exec(ctx, addAddress,
+		arg.Address,
+		arg.InstanceID,
+		arg.Jid,
+		arg.ChatID,
 	)
-	return err
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const addressesOfChats = `-- name: AddressesOfChats :many

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"testing"
@@ -106,6 +107,39 @@ func TestTwoChatsOfOnePersonBecomeOneWithWhatWaitsInThem(t *testing.T) {
 	eventually(t, "all are sent", func() bool { return len(arrivals(s, "sales")) == 11 })
 	if diff := cmp.Diff(map[string][]string{phone: {"to the number", "m0", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "m9"}}, delivered(s)); diff != "" {
 		t.Errorf("went out (-want +got):\n%s", diff)
+	}
+}
+
+// Two messages of one person come at the same time, one from each address.
+func TestAChatThatIsMadeMeanwhileIsMergedToo(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{quiet: true})
+	s.instance("sales")
+	pool := testenv.PoolOn(t, s.database)
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
+	if _, err := tx.Exec(t.Context(), "INSERT INTO chats (instance_id, jid) SELECT id, $1 FROM instances WHERE name = 'sales'", lid); err != nil {
+		t.Fatal(err)
+	}
+	s.webhook("/webhooks/evolution/sales", fmt.Appendf(nil, `{"event":"messages.upsert","instance":"sales","data":{"key":{"remoteJid":%q,"remoteJidAlt":%q,"fromMe":false,"id":"A"},"message":{"conversation":"uno"}}}`, phone, lid))
+	eventually(t, "the other waits", func() bool {
+		var waiting int
+		err := pool.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&waiting)
+		return err == nil && waiting > 0
+	})
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "both addresses lead to one chat", func() bool {
+		var addresses, chats int
+		err := pool.QueryRow(t.Context(), "SELECT count(*), count(DISTINCT chat_id) FROM addresses").Scan(&addresses, &chats)
+		return err == nil && addresses == 2 && chats == 1
+	})
+	if got := saying(s.list("/v1/messages?chat=" + lid)); !cmp.Equal(got, []any{"uno"}) {
+		t.Errorf("the chat says %v", got)
 	}
 }
 

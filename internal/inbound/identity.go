@@ -170,11 +170,12 @@ func (ids *identities) add(ctx context.Context, instance, chat int64, jid string
 		ids.refuse(ctx)
 		return nil
 	}
-	err := ids.q.AddAddresses(ctx, db.AddAddressesParams{
-		Addresses: []string{addr}, InstanceIds: []int64{instance}, Jids: []string{jid}, ChatIds: []int64{chat},
-	})
+	n, err := ids.q.AddAddress(ctx, db.AddAddressParams{Address: addr, InstanceID: instance, Jid: jid, ChatID: chat})
 	if err != nil {
 		return fmt.Errorf("add address: %w", err)
+	}
+	if n == 0 {
+		return ids.meet(ctx, person{instance, []string{jid}}, chat)
 	}
 	ids.chats[place{instance, addr}] = chat
 	ids.kinds[chat][address.KindOf(addr)] = addr
@@ -185,6 +186,21 @@ func (ids *identities) add(ctx context.Context, instance, chat int64, jid string
 		}
 	}
 	return nil
+}
+
+// meet merges a chat with that of a person whose chat somebody else made just now.
+func (ids *identities) meet(ctx context.Context, p person, chat int64) error {
+	if err := ids.find(ctx, []person{p}); err != nil {
+		return err
+	}
+	other := ids.chats[place{p.instance, address.Of(p.jids[0])}]
+	if other == 0 || other == chat {
+		return nil
+	}
+	if err := ids.load(ctx, []int64{chat, other}); err != nil {
+		return err
+	}
+	return ids.merge(ctx, max(chat, other), min(chat, other))
 }
 
 func (ids *identities) merge(ctx context.Context, chat, into int64) error {
