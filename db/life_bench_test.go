@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/msgorch/msgorch/db"
+	"github.com/msgorch/msgorch/internal/address"
 	"github.com/msgorch/msgorch/internal/testenv"
 )
 
@@ -31,7 +32,9 @@ func BenchmarkLife(b *testing.B) {
 			n++
 			accept.Ids = append(accept.Ids, uuid.Must(uuid.NewV7()))
 			accept.Instances = append(accept.Instances, "sales")
-			accept.Chats = append(accept.Chats, fmt.Sprintf("5215550%06d@s.whatsapp.net", n*7919%1000))
+			jid := fmt.Sprintf("5215550%06d@s.whatsapp.net", n*7919%1000)
+			accept.Chats = append(accept.Chats, jid)
+			accept.Addresses = append(accept.Addresses, address.Of(jid))
 			accept.Types = append(accept.Types, "text")
 			accept.Texts = append(accept.Texts, fmt.Sprintf("Hola, su pedido %d está listo", n))
 			accept.Contents = append(accept.Contents, "")
@@ -53,6 +56,9 @@ func BenchmarkLife(b *testing.B) {
 			b.Fatal(err)
 		}
 		t2 := time.Now()
+		if len(claimed) != batch {
+			b.Fatalf("claimed %d of %d", len(claimed), batch)
+		}
 		var settle db.SettleAttemptsParams
 		for _, m := range claimed {
 			settle.Ids = append(settle.Ids, m.ID)
