@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
 )
 
 // settings of every session, unless the URL has others.
@@ -60,6 +61,11 @@ func Open(ctx context.Context, databaseURL string, size int32) (*pgxpool.Pool, e
 		}
 	}
 	cfg.PrepareConn = planAnew
+	// Otherwise each UUID goes through its text, with an allocation each way.
+	cfg.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
+		pgxuuid.Register(conn.TypeMap())
+		return nil
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open pool: %w", err)
