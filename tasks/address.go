@@ -14,6 +14,9 @@ const (
 	scopedServer = "@bsuid" // a business-scoped user id of the Cloud API
 )
 
+// punctuation is what people write into numbers.
+const punctuation = " -.()"
+
 // ChatOf returns the JID of the chat that a recipient stands for. It takes
 // E.164 with or without its plus sign, with spaces, dots, dashes and brackets
 // as people write them, or a JID of a person, group or LID. Otherwise it
@@ -22,7 +25,15 @@ func ChatOf(to string) (jid string, err error) {
 	if user, server, ok := strings.Cut(to, "@"); ok {
 		return chatOfJID(user, "@"+server)
 	}
-	digits := strings.NewReplacer(" ", "", "-", "", ".", "", "(", "", ")", "").Replace(strings.TrimPrefix(to, "+"))
+	digits := strings.TrimPrefix(to, "+")
+	if strings.ContainsAny(digits, punctuation) {
+		digits = strings.Map(func(r rune) rune {
+			if strings.ContainsRune(punctuation, r) {
+				return -1
+			}
+			return r
+		}, digits)
+	}
 	// ITU-T E.164: at most 15 digits, the first of which is not zero.
 	if len(digits) < 7 || len(digits) > 15 || digits[0] == '0' || !allDigits(digits) {
 		return "", &InvalidError{"to", "invalid_number", "must be a phone number in E.164, such as +5215550000001, or a JID"}

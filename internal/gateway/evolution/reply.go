@@ -38,7 +38,9 @@ func readReply(status int, body []byte) reply {
 		return r
 	}
 	if status/100 == 2 {
-		r.messageID = keyID(r.body, "key")
+		if r.messageID = keyID(r.body, "key"); r.messageID != "" {
+			return r
+		}
 	}
 	r.graph = graph.Find(r.body)
 	response := wire.ObjectOf(r.body.Get("response"))
