@@ -64,13 +64,16 @@ WITH asked AS (
     UPDATE chats c SET last_message_at = GREATEST(c.last_message_at, now()), unread = 0
     WHERE @bump::boolean AND c.id = ANY(ARRAY(
         SELECT o.id FROM chats o WHERE o.id = ANY(ARRAY(SELECT u.chat_id FROM unseen u)) FOR NO KEY UPDATE SKIP LOCKED))
+), named AS (
+    -- A map instead of a join, which would compare each message with each new chat.
+    SELECT jsonb_object_agg(o.instance_id || ' ' || o.address, o.chat_id) AS ids FROM opened o
 ), fresh AS (
     INSERT INTO messages (
         id, instance_id, chat_id, direction, status, type, text, content, reply_to, priority,
         send_at, expires_at, metadata, idempotency_key, request_hash,
         next_attempt_at, task_batch, history, created_at
     )
-    SELECT u.id, u.instance_id, COALESCE(u.chat_id, (n.ids ->> (u.instance_id || ' ' || u.address))::bigint), 'outbound',
+    SELECT u.id, u.instance_id, COALESCE(u.chat_id, u.new_id), 'outbound',
            (CASE WHEN t.send_at > now() THEN 'scheduled' ELSE 'queued' END)::message_status,
            u.type, NULLIF(u.text, ''), NULLIF(u.content, '')::jsonb, NULLIF(u.reply_to, '00000000-0000-0000-0000-000000000000'), u.priority::message_priority,
            t.send_at, NULLIF(u.expires_at, '0001-01-01 00:00:00+00'), u.metadata::jsonb,
@@ -79,11 +82,12 @@ WITH asked AS (
            jsonb_build_array(jsonb_build_object(
                'status', CASE WHEN t.send_at > now() THEN 'scheduled' ELSE 'queued' END, 'at', now())),
            now()
-    FROM unseen u
-    -- A map instead of a join, which would compare each message with each new chat.
-    CROSS JOIN (SELECT jsonb_object_agg(o.instance_id || ' ' || o.address, o.chat_id) AS ids FROM opened o) n
+    FROM (
+        SELECT u.*, CASE WHEN u.chat_id IS NULL THEN ((SELECT n.ids FROM named n) ->> (u.instance_id || ' ' || u.address))::bigint END AS new_id
+        FROM unseen u
+    ) u
     CROSS JOIN LATERAL (SELECT NULLIF(u.send_at, '0001-01-01 00:00:00+00') AS send_at) t
-    WHERE u.chat_id IS NOT NULL OR n.ids ->> (u.instance_id || ' ' || u.address) IS NOT NULL
+    WHERE u.chat_id IS NOT NULL OR u.new_id IS NOT NULL
     ORDER BY u.ord
     ON CONFLICT (instance_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING id, created_at
@@ -96,7 +100,7 @@ WITH asked AS (
     FROM (SELECT unnest(@upload_ids::uuid[]) AS id, unnest(@uploads::bytea[]) AS data) t
     WHERE t.id = ANY(ARRAY(SELECT f.id FROM fresh f))
 )
-SELECT f.id, true AS instance_known, f.created_at, COALESCE(s.chats ->> f.id::text, '')::text AS chat FROM fresh f CROSS JOIN spoken s
+SELECT f.id, true AS instance_known, f.created_at, COALESCE((SELECT s.chats FROM spoken s) ->> f.id::text, '')::text AS chat FROM fresh f
 UNION ALL
 SELECT k.id, false, now(), '' FROM known k WHERE k.instance_id IS NULL;
 

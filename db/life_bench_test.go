@@ -12,8 +12,8 @@ import (
 	"github.com/msgorch/msgorch/internal/testenv"
 )
 
-// BenchmarkLife takes messages through the three statements of their lives, 32
-// together, as a busy system does.
+// BenchmarkLife takes messages through the statements of their lives, 32 together,
+// as a busy system does; next is the look at what follows them in their chats.
 func BenchmarkLife(b *testing.B) {
 	const batch = 32
 	pool := testenv.Pool(b)
@@ -22,7 +22,7 @@ func BenchmarkLife(b *testing.B) {
 	if _, err := pool.Exec(ctx, "INSERT INTO instances (name, gateway) VALUES ('sales', 'sandbox')"); err != nil {
 		b.Fatal(err)
 	}
-	var spent [3]time.Duration
+	var spent [4]time.Duration
 	n := 0
 	for b.Loop() {
 		var accept db.AcceptMessagesParams
@@ -80,9 +80,14 @@ func BenchmarkLife(b *testing.B) {
 		}
 		spent[0] += t1.Sub(t0)
 		spent[1] += t2.Sub(t1)
-		spent[2] += time.Since(t3)
+		t4 := time.Now()
+		if _, err := q.ClaimHeads(ctx, db.ClaimHeadsParams{Ids: accept.Ids, Lease: time.Minute}); err != nil {
+			b.Fatal(err)
+		}
+		spent[2] += t4.Sub(t3)
+		spent[3] += time.Since(t4)
 	}
-	for i, name := range []string{"accept", "claim", "settle"} {
+	for i, name := range []string{"accept", "claim", "settle", "next"} {
 		b.ReportMetric(float64(spent[i].Microseconds())/float64(n), name+"-µs/message")
 	}
 }

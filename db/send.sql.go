@@ -192,14 +192,14 @@ func (q *Queries) BumpChats(ctx context.Context, ids []uuid.UUID) error {
 
 const claimHeads = `-- name: ClaimHeads :many
 WITH lanes AS (
-    SELECT q.chat_id, min(a.id::text)::uuid AS asked_id
+    SELECT DISTINCT ON (q.chat_id) q.chat_id, a.id::uuid AS asked_id
     FROM (SELECT unnest($2::uuid[]) AS id) a
     CROSS JOIN LATERAL (SELECT m.chat_id FROM messages m WHERE m.id = a.id LIMIT 1) q
-    GROUP BY q.chat_id
+    ORDER BY q.chat_id
 ), heads AS (
-    SELECT h.id, l.asked_id, l.chat_id
+    SELECT h.id, h.attempt, l.asked_id, l.chat_id
     FROM lanes l CROSS JOIN LATERAL (
-        SELECT m.id, m.status, m.next_attempt_at, m.lease_until
+        SELECT m.id, m.seq, m.status, m.attempt, m.next_attempt_at, m.lease_until
         FROM messages m
         WHERE m.chat_id = l.chat_id AND m.settled_at IS NULL
           AND (m.status <> 'unknown' OR m.next_attempt_at IS NOT NULL)
@@ -211,32 +211,24 @@ WITH lanes AS (
       AND (h.lease_until IS NULL OR h.lease_until < now())
       -- One that was accepted before, and committed after, must not pass it.
       AND (SELECT s.id FROM messages s
-           WHERE s.chat_id = l.chat_id AND s.settled_at IS NULL AND s.status = 'sending'
+           WHERE s.chat_id = l.chat_id AND s.seq > h.seq AND s.settled_at IS NULL AND s.status = 'sending'
            ORDER BY s.seq LIMIT 1) IS NULL
-), locked AS (
-    SELECT k.id, k.attempt, h.asked_id
-    FROM (SELECT id, asked_id, chat_id FROM heads ORDER BY id) h
-    CROSS JOIN LATERAL (
-        SELECT m.id, m.attempt
-        FROM messages m
-        JOIN instances i ON i.id = m.instance_id
-        WHERE m.id = h.id AND m.status IN ('queued', 'scheduled', 'unknown') AND i.paused_at IS NULL
-          AND m.chat_id = h.chat_id -- not the head it was, if its chat was merged into another just now
-          AND (NOT i.paced OR m.status = 'unknown')
-          AND (i.blocked_until IS NULL OR i.blocked_until <= now() OR m.status = 'unknown' AND i.failures = 0)
-          AND (m.lease_until IS NULL OR m.lease_until < now())
-        LIMIT 1
-        FOR NO KEY UPDATE OF m
-    ) k
+    ORDER BY h.id
 )
 UPDATE messages m
 SET status = CASE WHEN m.status = 'unknown' THEN m.status ELSE 'sending' END,
     attempt = CASE WHEN m.status = 'unknown' THEN m.attempt ELSE m.attempt + 1 END,
     lease_until = now() + $1::interval,
     history = CASE WHEN m.status = 'unknown' THEN m.history ELSE m.history || jsonb_build_object('status', 'sending', 'at', clock_timestamp()) END
-FROM locked k
-LEFT JOIN attempts t ON t.message_id = k.id AND t.attempt = k.attempt, instances i, chats c
-WHERE m.id = k.id AND i.id = m.instance_id AND c.id = m.chat_id
+FROM heads k
+LEFT JOIN LATERAL (
+    SELECT a.message_id, a.attempt, a.started_at, a.duration_ms, a.outcome, a.http_status, a.code, a.reason FROM attempts a WHERE k.attempt > 0 AND a.message_id = k.id AND a.attempt = k.attempt LIMIT 1
+) t ON true, instances i, chats c
+WHERE m.id = k.id AND m.chat_id = k.chat_id AND m.attempt = k.attempt AND m.status IN ('queued', 'scheduled', 'unknown')
+  AND (m.lease_until IS NULL OR m.lease_until < now())
+  AND c.id = k.chat_id AND i.id = m.instance_id AND i.paused_at IS NULL
+  AND (NOT i.paced OR m.status = 'unknown')
+  AND (i.blocked_until IS NULL OR i.blocked_until <= now() OR m.status = 'unknown' AND i.failures = 0)
 RETURNING k.asked_id, m.id, m.status, m.attempt, m.max_attempts, m.type, m.text, m.content, m.priority, m.expires_at,
           m.instance_id, m.chat_id, i.name AS instance, i.gateway, i.base_url, i.credential, i.phone_number_id, i.in_doubt, i.failures, i.paced, i.daily_cap,
           c.jid AS chat,
@@ -297,6 +289,7 @@ type ClaimHeadsRow struct {
 // claim: hence the clock's time in its history.
 // asked_id tells which of the given messages led to the head; started_at and
 // lost_at and doubt_code are about the attempt in doubt.
+// Looked at again with the row in hand: another may have had it meanwhile, or its chat was merged.
 func (q *Queries) ClaimHeads(ctx context.Context, arg ClaimHeadsParams) ([]ClaimHeadsRow, error) {
 	rows, err := q.db.Query(ctx, claimHeads, arg.Lease, arg.Ids)
 	if err != nil {
@@ -686,15 +679,6 @@ WITH told AS (
            unnest($10::integer[]) AS http_status,
            unnest($11::timestamptz[]) AS started_at,
            unnest($12::integer[]) AS duration_ms
-), locked AS (
-    SELECT t.id, t.attempt, t.status, t.gateway_message_id, t.refund, t.wait_ms, t.outcome, t.code, t.reason, t.http_status, t.started_at, t.duration_ms
-    FROM (SELECT id, attempt, status, gateway_message_id, refund, wait_ms, outcome, code, reason, http_status, started_at, duration_ms FROM told ORDER BY id) t
-    CROSS JOIN LATERAL (
-        SELECT m.id FROM messages m
-        WHERE m.id = t.id AND m.attempt = t.attempt AND m.status IN ('sending', 'unknown')
-        LIMIT 1
-        FOR NO KEY UPDATE OF m
-    ) k
 ), done AS (
     UPDATE messages m
     SET status = t.status,
@@ -711,13 +695,13 @@ WITH told AS (
         accepted_at = CASE WHEN t.status = 'accepted' THEN now() END,
         stopped_at = CASE WHEN t.status IN ('failed', 'expired') THEN now() END,
         settled_at = CASE WHEN t.status NOT IN ('queued', 'unknown') THEN now() END
-    FROM locked t
+    FROM (SELECT id, attempt, status, gateway_message_id, refund, wait_ms, outcome, code, reason, http_status, started_at, duration_ms FROM told ORDER BY id) t
     WHERE m.id = t.id AND m.status IN ('sending', 'unknown') AND m.attempt = t.attempt
-    RETURNING m.id, m.instance_id, m.gateway_message_id
+    RETURNING m.id, m.instance_id, t.attempt, t.gateway_message_id, t.started_at, t.duration_ms, t.outcome, t.http_status, t.code, t.reason
 ), logged AS (
     INSERT INTO attempts (message_id, attempt, started_at, duration_ms, outcome, http_status, code, reason)
     SELECT t.id, t.attempt, t.started_at, t.duration_ms, t.outcome, NULLIF(t.http_status, 0), NULLIF(t.code, ''), NULLIF(t.reason, '')
-    FROM locked t
+    FROM done t
     WHERE t.http_status >= 0
     ON CONFLICT ON CONSTRAINT attempts_pkey DO UPDATE -- its worker was taken for lost, and was not
     SET started_at = excluded.started_at, duration_ms = excluded.duration_ms, outcome = excluded.outcome,

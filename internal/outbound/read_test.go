@@ -89,8 +89,12 @@ func (r *room) exec(t *testing.T, sql string, args ...any) {
 func (r *room) heard(t *testing.T, instance, chat, gatewayID string) uuid.UUID {
 	t.Helper()
 	id := uuid.Must(uuid.NewV7())
-	r.exec(t, `WITH i AS (SELECT id FROM instances WHERE name = $2), c AS (
-			INSERT INTO chats (instance_id, jid, unread) SELECT id, $3, 1 FROM i ON CONFLICT (jid, instance_id) DO UPDATE SET unread = 1 RETURNING id
+	r.exec(t, `WITH i AS (SELECT id FROM instances WHERE name = $2), known AS (
+			UPDATE chats SET unread = 1 FROM i WHERE chats.instance_id = i.id AND jid = $3 RETURNING chats.id
+		), made AS (
+			INSERT INTO chats (instance_id, jid, unread) SELECT id, $3, 1 FROM i WHERE NOT EXISTS (SELECT FROM known) RETURNING id
+		), c AS (
+			SELECT id FROM known UNION ALL SELECT id FROM made
 		)
 		INSERT INTO messages (id, instance_id, chat_id, direction, status, type, text, gateway_message_id, created_at, settled_at)
 		SELECT $1, i.id, c.id, 'inbound', 'received', 'text', 'Hola', $4, now(), now() FROM i, c`, id, instance, chat, gatewayID)

@@ -100,8 +100,12 @@ func (y yard) store(t *testing.T, m message) uuid.UUID {
 	if m.sendAt {
 		sendAt = &due
 	}
-	y.exec(t, `WITH chat AS (
-			INSERT INTO chats (instance_id, jid) VALUES (1, $2) ON CONFLICT (instance_id, jid) DO UPDATE SET unread = 0 RETURNING id
+	y.exec(t, `WITH known AS (
+			SELECT id FROM chats WHERE instance_id = 1 AND jid = $2
+		), made AS (
+			INSERT INTO chats (instance_id, jid) SELECT 1, $2 WHERE NOT EXISTS (SELECT FROM known) RETURNING id
+		), chat AS (
+			SELECT id FROM known UNION ALL SELECT id FROM made
 		)
 		INSERT INTO messages (id, instance_id, chat_id, direction, status, type, text, priority, next_attempt_at, send_at, task_batch,
 		                      idempotency_key, attempt, lease_until, created_at, history)
