@@ -333,6 +333,20 @@ func (s *servers) throughput(ctx context.Context, c contender) (m measured, err 
 		return m, err
 	}
 	defer st.tearDown(ctx)
+	if m, err = st.measure(ctx, s.Messages, 0); err != nil {
+		return m, err
+	}
+	for _, p := range []*process{st.api, st.worker} {
+		if said := p.said.String(); said != "" { // they only warn
+			s.say("%s of %s said:\n%s\n", p.name, c.label, said)
+		}
+	}
+	return m, nil
+}
+
+// measure warms the programs up and has them do the work: at an even rate a
+// second, or, when that is 0, as fast as they answer.
+func (st *stage) measure(ctx context.Context, messages, rate int) (m measured, err error) {
 	if _, err := st.load(ctx, warmUp, 0); err != nil {
 		return m, err
 	}
@@ -346,7 +360,7 @@ func (s *servers) throughput(ctx context.Context, c contender) (m measured, err 
 	if err != nil {
 		return m, err
 	}
-	if m.answered, err = st.load(ctx, s.Messages, 0); err != nil {
+	if m.answered, err = st.load(ctx, messages, rate); err != nil {
 		return m, err
 	}
 	if err := st.finish(ctx); err != nil {
@@ -360,11 +374,6 @@ func (s *servers) throughput(ctx context.Context, c contender) (m measured, err 
 	m.used = after.since(before)
 	if m.slowest, err = st.meter.slowest(ctx); err != nil {
 		return m, err
-	}
-	for _, p := range []*process{st.api, st.worker} {
-		if said := p.said.String(); said != "" { // they only warn
-			s.say("%s of %s said:\n%s\n", p.name, c.label, said)
-		}
 	}
 	m.peak = map[string]int64{"api": peakMemory(st.api.pid()), "worker": peakMemory(st.worker.pid())}
 	return m, nil

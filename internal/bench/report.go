@@ -44,8 +44,7 @@ func (o Options) report(contenders []contender, runs map[string][]measured) {
 		if u.statements >= 0 {
 			statements = count(u.statements)
 		}
-		total := u.cpu["api"] + u.cpu["worker"] + u.cpu["postgres"] + u.cpu["redis"]
-		o.say("| %s | %s | %s | %s | %s | %s | %s | %s | %.0f B | %.0f, %.0f | %d MiB, %d MiB |\n", c.label, each(total),
+		o.say("| %s | %s | %s | %s | %s | %s | %s | %s | %.0f B | %.0f, %.0f | %d MiB, %d MiB |\n", c.label, u.cpuOf(o.Messages),
 			each(u.cpu["api"]), each(u.cpu["worker"]), each(u.cpu["postgres"]), each(u.cpu["redis"]), statements, count(u.commands),
 			float64(u.wal)/float64(o.Messages), float64(u.allocs["api"])/float64(o.Messages), float64(u.allocs["worker"])/float64(o.Messages),
 			m.peak["api"]>>20, m.peak["worker"]>>20)
@@ -63,15 +62,10 @@ func (o Options) report(contenders []contender, runs map[string][]measured) {
 }
 
 // latencies measures how long one message takes while others come at an even
-// rate, whoever still waits.
+// rate, whoever still waits: ours, and, to tell what the machine can do, raw
+// asynq's at the same rates.
 func (s *servers) latencies(ctx context.Context, most float64) error {
-	c := contender{}
-	for _, c = range s.contenders() {
-		if c.name == "api" {
-			break
-		}
-	}
-	s.say("| MsgOrch by API at an even rate | accepted p50 | p99 | at the gateway p50 | p99 |\n|---|---|---|---|---|\n")
+	s.say("| at an even rate | by | accepted p50 | p99 | at the gateway p50 | p99 | CPU each |\n|---|---|---|---|---|---|---|\n")
 	for _, r := range []struct {
 		what    string
 		rate    float64
@@ -82,8 +76,13 @@ func (s *servers) latencies(ctx context.Context, most float64) error {
 		{"half of the most", most / 2, 10},
 		{"three quarters", most * 3 / 4, 10},
 	} {
-		if err := s.latency(ctx, c, r.what, int(r.rate), r.seconds); err != nil {
-			return err
+		for _, c := range s.contenders() {
+			if c.name != "api" && c.name != "asynq" {
+				continue
+			}
+			if err := s.latency(ctx, c, r.what, int(r.rate), r.seconds); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -96,17 +95,8 @@ func (s *servers) latency(ctx context.Context, c contender, what string, rate, s
 		return err
 	}
 	defer st.tearDown(ctx)
-	if _, err := st.load(ctx, warmUp, 0); err != nil {
-		return err
-	}
-	if err := st.finish(ctx); err != nil {
-		return err
-	}
-	a, err := st.load(ctx, messages, rate)
+	m, err := st.measure(ctx, messages, rate)
 	if err != nil {
-		return err
-	}
-	if err := st.finish(ctx); err != nil {
 		return err
 	}
 	seen, err := st.arrivals(ctx, true)
@@ -114,7 +104,7 @@ func (s *servers) latency(ctx context.Context, c contender, what string, rate, s
 		return err
 	}
 	var took []int64
-	for i, asked := range a.Asked {
+	for i, asked := range m.answered.Asked {
 		if asked > 0 {
 			took = append(took, seen.At[warmUp+i]-asked)
 		}
@@ -123,6 +113,6 @@ func (s *servers) latency(ctx context.Context, c contender, what string, rate, s
 	if !strings.Contains(what, "/s") {
 		what = fmt.Sprintf("%s: %d/s", what, rate)
 	}
-	s.say("| %s | %s | %s | %s | %s |\n", what, ms(a.P50), ms(a.P99), ms(took[len(took)/2]), ms(took[len(took)*99/100]))
+	s.say("| %s | %s | %s | %s | %s | %s | %s |\n", what, c.label, ms(m.answered.P50), ms(m.answered.P99), ms(took[len(took)/2]), ms(took[len(took)*99/100]), m.used.cpuOf(messages))
 	return nil
 }

@@ -35,6 +35,12 @@ func (u usage) since(before usage) usage {
 	return out
 }
 
+// cpuOf is the CPU time of all processes for each of so many messages.
+func (u usage) cpuOf(messages int) string {
+	total := u.cpu["api"] + u.cpu["worker"] + u.cpu["postgres"] + u.cpu["redis"]
+	return fmt.Sprintf("%.0f µs", float64(total.Microseconds())/float64(messages))
+}
+
 // meter reads usages.
 type meter struct {
 	db        *pgx.Conn

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -67,11 +66,12 @@ func (b *Bell) Run(ctx context.Context, client redis.UniversalClient) {
 	}
 }
 
-// patientClient is a Redis client that answers "nothing" to the last of a
-// server's empty queues only when there may be something, and looks at all queues
-// with one command until then. Likewise it asks for all tasks together that were
-// to come later, and answers for each queue by itself when there are none. The
-// scripts are known by their keys, which are those of asynq 0.26.
+// patientClient is a Redis client for one asynq server, which asks each of its
+// queues in turn for a task, with a script, and begins anew when all are empty or
+// it has got one. This one first looks at all of them at once, answers for the
+// empty ones by itself, and holds the server back while there are only such.
+// Likewise it asks for all tasks together that were to come later. The scripts
+// are known by their keys, which are those of asynq 0.26.
 type patientClient struct {
 	redis.UniversalClient
 	pending []string // keys of the queues
@@ -80,8 +80,10 @@ type patientClient struct {
 	stop    <-chan struct{}
 
 	// Only the server's one fetching goroutine uses these.
-	empty int       // queues in a row
-	busy  time.Time // when a task was last found
+	filled map[string]bool // queues that were not empty when the round began
+	left   int             // queues of the round that were not asked for yet
+	vain   bool            // the last round found nothing
+	busy   time.Time       // when a task was last found
 
 	// Only the server's one forwarding goroutine uses these.
 	anyDelayed bool
@@ -93,27 +95,60 @@ func (p *patientClient) EvalSha(ctx context.Context, sha string, keys []string, 
 	if len(keys) == 2 && slices.Contains(p.delayed, keys[0]) && !p.mayForward(ctx) {
 		return redis.NewCmdResult(int64(0), nil)
 	}
-	cmd := p.UniversalClient.EvalSha(ctx, sha, keys, args...)
 	if len(keys) != 4 || !strings.HasSuffix(keys[0], ":pending") || !strings.HasSuffix(keys[3], ":lease") {
-		return cmd
+		return p.UniversalClient.EvalSha(ctx, sha, keys, args...)
 	}
-	switch {
-	case errors.Is(cmd.Err(), redis.Nil):
-		if p.empty++; p.empty >= len(p.pending) {
-			p.empty = 0
-			p.rest(ctx)
-		}
-	case cmd.Err() == nil:
-		p.empty, p.busy = 0, time.Now()
+	if p.left == 0 {
+		p.begin(ctx)
+	}
+	p.left--
+	if !p.filled[keys[0]] {
+		return redis.NewCmdResult(nil, redis.Nil)
+	}
+	cmd := p.UniversalClient.EvalSha(ctx, sha, keys, args...)
+	if cmd.Err() == nil {
+		p.left, p.vain, p.busy = 0, false, time.Now()
 	}
 	return cmd
 }
 
-// rest returns when there may be a task.
-func (p *patientClient) rest(ctx context.Context) {
-	timer := time.NewTimer(0)
+// begin begins a round when there may be a task.
+func (p *patientClient) begin(ctx context.Context) {
+	p.left = len(p.pending)
+	for {
+		if p.vain && !p.rest(ctx) {
+			return
+		}
+		p.filled, p.vain = p.look(ctx), true // until one is found; a queue that is not empty may be paused
+		if len(p.filled) > 0 {
+			return
+		}
+	}
+}
+
+// look returns the queues that are not empty; all of them when Redis does not
+// say, so that the server hears of that.
+func (p *patientClient) look(ctx context.Context) map[string]bool {
+	found := make([]*redis.IntCmd, len(p.pending))
+	_, err := p.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for i, key := range p.pending {
+			found[i] = pipe.Exists(ctx, key)
+		}
+		return nil
+	})
+	filled := map[string]bool{}
+	for i, key := range p.pending {
+		if err != nil || found[i].Val() > 0 {
+			filled[key] = true
+		}
+	}
+	return filled
+}
+
+// rest returns when there may be a task, or, with false, when the worker stops.
+func (p *patientClient) rest(ctx context.Context) bool {
+	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	<-timer.C
 	for {
 		wait := lookSeldom
 		if time.Since(p.busy) < restless {
@@ -122,12 +157,12 @@ func (p *patientClient) rest(ctx context.Context) {
 		timer.Reset(wait)
 		select {
 		case <-p.rung:
-			return
+			return true
 		case <-p.stop:
-			return
+			return false
 		case <-timer.C:
 			if p.any(ctx, p.pending) {
-				return
+				return true
 			}
 		}
 	}

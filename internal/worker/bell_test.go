@@ -35,6 +35,11 @@ func (l *looks) Exists(ctx context.Context, keys ...string) *redis.IntCmd {
 	return l.UniversalClient.Exists(ctx, keys...)
 }
 
+func (l *looks) Pipelined(ctx context.Context, fn func(redis.Pipeliner) error) ([]redis.Cmder, error) {
+	l.count.Add(1)
+	return l.UniversalClient.Pipelined(ctx, fn)
+}
+
 // ringing starts an asynq server behind a Bell, whose tasks go to done.
 func ringing(t *testing.T) (l *looks, client *asynq.Client, done chan string) {
 	t.Helper()
