@@ -1,6 +1,7 @@
 // Package coalesce lets callers that happen to wait at the same time share one
 // piece of work, such as one SQL statement for the rows of all of them. Nobody
-// waits for company: a caller who comes alone is served alone, at once.
+// waits for company where there is none: a caller who comes alone is served alone,
+// at once.
 package coalesce
 
 import (
@@ -13,11 +14,17 @@ import (
 // Work answers a batch item by item, in the same order.
 type Work[In, Out any] func(ctx context.Context, batch []In) ([]Out, error)
 
-// Options says how callers share. All fields are required but Split.
+// Options says how callers share. All fields are required but Rest and Split.
 type Options struct {
 	Width   int           // batches under way at a time; a further one begins only when the last is late
 	Max     int           // items in a batch
 	Timeout time.Duration // of one batch; it does not end with any one caller
+	// Rest is how long the next batch gathers after one that was shared, in
+	// multiples of the time that one took, and longestRest at most. Small batches
+	// cost several times as much for each item, and keep a busy machine from
+	// everything else. Zero: the next begins at once, as it always does after one
+	// caller alone.
+	Rest float64
 	// Split tells whether a failed batch may be one item's fault. If so, each
 	// item is tried alone, and no bad item fails its neighbours. Nil: never.
 	Split func(error) bool
@@ -27,6 +34,9 @@ type Options struct {
 // better to gather: one large batch costs less than two small ones, but a lock
 // that one batch waits for must not hold up everybody.
 const late = 50 * time.Millisecond
+
+// longestRest is how long nobody notices.
+const longestRest = 15 * time.Millisecond
 
 // Group shares the work of callers. Make one with New; it is safe for
 // concurrent use, and holds no goroutine while nobody waits.
@@ -106,7 +116,11 @@ func (g *Group[In, Out]) drain(ctx context.Context) {
 			g.waiting = nil // let the array go
 		}
 		g.mu.Unlock()
+		began := time.Now()
 		isLate = g.watch(ctx, func() { g.serve(ctx, batch) })
+		if n > 1 && !isLate && g.o.Rest > 0 {
+			time.Sleep(min(time.Duration(float64(time.Since(began))*g.o.Rest), longestRest))
+		}
 	}
 }
 

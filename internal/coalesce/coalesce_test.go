@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -77,6 +78,36 @@ func TestWhoeverWaitsGoesInTheNextBatch(t *testing.T) {
 	}
 	if len(sizes) > 10 {
 		t.Errorf("%d batches for 26 callers: nobody shared", len(sizes))
+	}
+}
+
+// In a bubble the clock stands still while anybody runs, so times are exact.
+func TestTheNextBatchGathersAfterASharedOneAndNotAfterALoneOne(t *testing.T) {
+	t.Parallel()
+	for callers, rest := range map[int]time.Duration{1: 0, 2: 8 * time.Millisecond, 3: 8 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			o := options(1, 10)
+			o.Rest = 2
+			g := coalesce.New(o, func(_ context.Context, batch []int) ([]int, error) {
+				time.Sleep(4 * time.Millisecond)
+				return batch, nil
+			})
+			var all sync.WaitGroup
+			all.Go(func() { _, _ = g.Do(t.Context(), 0) }) // goes alone; the others meet behind it
+			synctest.Wait()
+			for range callers {
+				all.Go(func() { _, _ = g.Do(t.Context(), 1) })
+			}
+			all.Wait()
+
+			began := time.Now()
+			if _, err := g.Do(t.Context(), 2); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(began); took != rest+4*time.Millisecond {
+				t.Errorf("after a batch of %d the next caller was served after %v, want a rest of %v and the work", callers, took, rest)
+			}
+		})
 	}
 }
 

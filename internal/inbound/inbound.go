@@ -92,7 +92,7 @@ func New(c Config) *Service {
 		}
 	})
 	s.stores = coalesce.New(coalesce.Options{
-		Width: storeWidth, Max: storeMax, Timeout: storeTimeout,
+		Width: storeWidth, Max: storeMax, Timeout: storeTimeout, Rest: 0.5,
 		Split: func(err error) bool { return !db.Away(err) },
 	}, s.storeBatch)
 	return s
