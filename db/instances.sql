@@ -1,6 +1,9 @@
 -- name: InstanceByName :one
 SELECT * FROM instances WHERE name = @name AND deleted_at IS NULL;
 
+-- name: InstancesByName :many
+SELECT * FROM instances WHERE name = ANY(@names::text[]) AND deleted_at IS NULL;
+
 -- name: InstancesByPhone :many
 -- InstancesByPhone finds the instances of the Cloud API by their phone_number_id,
 -- as far as the instance whose webhook told of them may speak for them: itself, and

@@ -255,6 +255,79 @@ func (q *Queries) InstanceIDs(ctx context.Context, names []string) ([]InstanceID
 	return items, nil
 }
 
+const instancesByName = `-- name: InstancesByName :many
+SELECT id, name, gateway, base_url, credential, webhook_token_hash, rate_per_minute, connection, paused_at, pause_reason, created_at, updated_at, deleted_at, in_doubt, blocked_until, block_reason, failures, burst, chat_rate_per_minute, chat_burst, gap_min_ms, gap_max_ms, daily_cap, warm_up_start, warm_up_days, warm_up_first, paced, tat, gap_until, sent_on, sent_count, slowed_until, slot_at, pulled_until, probe_at, phone_number_id, app_secret, previous_app_secret, app_secret_hashes, verify_token_hash, opened_at, reconciled_to, reconcile_at, reconcile_run, reconcile_until, gaps, last_gap_at, previous_webhook_token_hash FROM instances WHERE name = ANY($1::text[]) AND deleted_at IS NULL
+`
+
+func (q *Queries) InstancesByName(ctx context.Context, names []string) ([]Instance, error) {
+	rows, err := q.db.Query(ctx, instancesByName, names)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Instance
+	for rows.Next() {
+		var i Instance
+		if err := rows.Scan(
+			&i.ID,
+			&i.Name,
+			&i.Gateway,
+			&i.BaseUrl,
+			&i.Credential,
+			&i.WebhookTokenHash,
+			&i.RatePerMinute,
+			&i.Connection,
+			&i.PausedAt,
+			&i.PauseReason,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.DeletedAt,
+			&i.InDoubt,
+			&i.BlockedUntil,
+			&i.BlockReason,
+			&i.Failures,
+			&i.Burst,
+			&i.ChatRatePerMinute,
+			&i.ChatBurst,
+			&i.GapMinMs,
+			&i.GapMaxMs,
+			&i.DailyCap,
+			&i.WarmUpStart,
+			&i.WarmUpDays,
+			&i.WarmUpFirst,
+			&i.Paced,
+			&i.Tat,
+			&i.GapUntil,
+			&i.SentOn,
+			&i.SentCount,
+			&i.SlowedUntil,
+			&i.SlotAt,
+			&i.PulledUntil,
+			&i.ProbeAt,
+			&i.PhoneNumberID,
+			&i.AppSecret,
+			&i.PreviousAppSecret,
+			&i.AppSecretHashes,
+			&i.VerifyTokenHash,
+			&i.OpenedAt,
+			&i.ReconciledTo,
+			&i.ReconcileAt,
+			&i.ReconcileRun,
+			&i.ReconcileUntil,
+			&i.Gaps,
+			&i.LastGapAt,
+			&i.PreviousWebhookTokenHash,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const instancesByPhone = `-- name: InstancesByPhone :many
 SELECT i.id, i.phone_number_id::text AS phone_number_id
 FROM instances i

@@ -1,9 +1,9 @@
 -- name: CreateKey :exec
 INSERT INTO api_keys (id, name, hash, scopes, instances) VALUES (@id, @name, @hash, @scopes, @instances);
 
--- name: KeyByHash :one
--- KeyByHash finds a key that is not revoked.
-SELECT * FROM api_keys WHERE hash = @hash AND revoked_at IS NULL;
+-- name: KeysByHash :many
+-- KeysByHash finds keys that are not revoked.
+SELECT * FROM api_keys WHERE hash = ANY(@hashes::bytea[]) AND revoked_at IS NULL;
 
 -- name: ListKeys :many
 SELECT id, name, scopes, instances, created_at, revoked_at FROM api_keys ORDER BY created_at DESC, id DESC;

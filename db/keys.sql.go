@@ -35,24 +35,37 @@ func (q *Queries) CreateKey(ctx context.Context, arg CreateKeyParams) error {
 	return err
 }
 
-const keyByHash = `-- name: KeyByHash :one
-SELECT id, name, hash, scopes, instances, created_at, revoked_at FROM api_keys WHERE hash = $1 AND revoked_at IS NULL
+const keysByHash = `-- name: KeysByHash :many
+SELECT id, name, hash, scopes, instances, created_at, revoked_at FROM api_keys WHERE hash = ANY($1::bytea[]) AND revoked_at IS NULL
 `
 
-// KeyByHash finds a key that is not revoked.
-func (q *Queries) KeyByHash(ctx context.Context, hash []byte) (ApiKey, error) {
-	row := q.db.QueryRow(ctx, keyByHash, hash)
-	var i ApiKey
-	err := row.Scan(
-		&i.ID,
-		&i.Name,
-		&i.Hash,
-		&i.Scopes,
-		&i.Instances,
-		&i.CreatedAt,
-		&i.RevokedAt,
-	)
-	return i, err
+// KeysByHash finds keys that are not revoked.
+func (q *Queries) KeysByHash(ctx context.Context, hashes [][]byte) ([]ApiKey, error) {
+	rows, err := q.db.Query(ctx, keysByHash, hashes)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ApiKey
+	for rows.Next() {
+		var i ApiKey
+		if err := rows.Scan(
+			&i.ID,
+			&i.Name,
+			&i.Hash,
+			&i.Scopes,
+			&i.Instances,
+			&i.CreatedAt,
+			&i.RevokedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const listKeys = `-- name: ListKeys :many

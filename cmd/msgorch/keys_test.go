@@ -21,7 +21,7 @@ func TestKeyWorksUntilItIsRevokedAndItsTokenIsShownOnce(t *testing.T) {
 	if !strings.Contains(made.stderr, "not be shown again") {
 		t.Errorf("nobody is told that the token is shown once: %s", made.stderr)
 	}
-	got, err := apikey.Find(t.Context(), q, token, "")
+	got, err := apikey.NewFinder(q, "").Find(t.Context(), token)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func TestKeyWorksUntilItIsRevokedAndItsTokenIsShownOnce(t *testing.T) {
 	id := as[page[key]](t, listed).Data[0].ID.String()
 
 	env.run(t, "keys", "revoke", id).want(t, exitOK)
-	if _, err := apikey.Find(t.Context(), q, token, ""); err == nil {
+	if _, err := apikey.NewFinder(q, "").Find(t.Context(), token); err == nil {
 		t.Error("a revoked key works")
 	}
 	env.run(t, "keys", "revoke", id).want(t, exitFailed)

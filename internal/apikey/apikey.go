@@ -8,15 +8,16 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/msgorch/msgorch/db"
+	"github.com/msgorch/msgorch/internal/coalesce"
 	"github.com/msgorch/msgorch/internal/fault"
 	"github.com/msgorch/msgorch/internal/secret"
 	"github.com/msgorch/msgorch/tasks"
@@ -98,19 +99,49 @@ func HashEqual(given string, hash []byte) bool {
 	return subtle.ConstantTimeCompare(Hash(given), hash) == 1
 }
 
+// Finder tells what the bearers of tokens may do. Requests that come together are
+// one query. It asks each time, so that a key ends when it is revoked. It is safe
+// for concurrent use.
+type Finder struct {
+	master secret.Text
+	keys   *coalesce.Group[string, *db.ApiKey] // by hash
+}
+
+// NewFinder returns a Finder. master is a key with every scope that always works;
+// empty: there is none.
+func NewFinder(q *db.Queries, master secret.Text) *Finder {
+	o := coalesce.Options{Width: 4, Max: 500, Timeout: 5 * time.Second, Rest: 0.5}
+	return &Finder{master: master, keys: coalesce.New(o, func(ctx context.Context, hashes []string) ([]*db.ApiKey, error) {
+		asked := make([][]byte, len(hashes))
+		for i, h := range hashes {
+			asked[i] = []byte(h)
+		}
+		rows, err := q.KeysByHash(ctx, asked)
+		if err != nil {
+			return nil, fmt.Errorf("find keys: %w", err)
+		}
+		found := make([]*db.ApiKey, len(hashes))
+		for i, h := range hashes {
+			if n := slices.IndexFunc(rows, func(k db.ApiKey) bool { return string(k.Hash) == h }); n >= 0 {
+				found[i] = &rows[n]
+			}
+		}
+		return found, nil
+	})}
+}
+
 // Find returns what the bearer of token may do. It fails with fault.Denied when
-// nothing: the key is unknown or revoked. master is a key with every scope that
-// always works; empty: there is none.
-func Find(ctx context.Context, q *db.Queries, token string, master secret.Text) (Key, error) {
-	if Equal(token, master) {
+// nothing: the key is unknown or revoked.
+func (f *Finder) Find(ctx context.Context, token string) (Key, error) {
+	if Equal(token, f.master) {
 		return Key{Name: "API_TOKEN", Scopes: Scopes()}, nil
 	}
-	row, err := q.KeyByHash(ctx, Hash(token))
+	row, err := f.keys.Do(ctx, string(Hash(token)))
 	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return Key{}, fault.New(fault.Denied, "invalid_key", "The API key is not valid.")
 	case err != nil:
 		return Key{}, err
+	case row == nil:
+		return Key{}, fault.New(fault.Denied, "invalid_key", "The API key is not valid.")
 	}
 	return Key{Name: row.Name, Scopes: row.Scopes, Instances: row.Instances}, nil
 }

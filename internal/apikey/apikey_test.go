@@ -26,7 +26,7 @@ func TestAKeyWorksUntilItIsRevoked(t *testing.T) {
 	if !regexp.MustCompile(`^mo_[A-Za-z0-9_-]{43}$`).MatchString(token.Reveal()) {
 		t.Errorf("the token has %d characters and begins %.3s", len(token.Reveal()), token.Reveal())
 	}
-	got, err := apikey.Find(t.Context(), q, token.Reveal(), "")
+	got, err := apikey.NewFinder(q, "").Find(t.Context(), token.Reveal())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func TestAKeyWorksUntilItIsRevoked(t *testing.T) {
 	if _, err := q.RevokeKey(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := apikey.Find(t.Context(), q, token.Reveal(), ""); fault.Of(err).Kind != fault.Denied {
+	if _, err := apikey.NewFinder(q, "").Find(t.Context(), token.Reveal()); fault.Of(err).Kind != fault.Denied {
 		t.Errorf("after it was revoked: %v, want denied", err)
 	}
 }
@@ -77,18 +77,18 @@ func TestWhatIsNoKeyIsDenied(t *testing.T) {
 	t.Parallel()
 	q := db.New(testenv.Pool(t))
 	for _, token := range []string{"", "mo_", "mo_unknown", "\x00", "\xff", strings.Repeat("a", 100_000)} {
-		if _, err := apikey.Find(t.Context(), q, token, "master"); fault.Of(err) == nil || fault.Of(err).Kind != fault.Denied {
+		if _, err := apikey.NewFinder(q, "master").Find(t.Context(), token); fault.Of(err) == nil || fault.Of(err).Kind != fault.Denied {
 			t.Errorf("%.10q: %v, want denied", token, err)
 		}
 	}
-	if _, err := apikey.Find(t.Context(), q, "", ""); fault.Of(err) == nil || fault.Of(err).Kind != fault.Denied {
+	if _, err := apikey.NewFinder(q, "").Find(t.Context(), ""); fault.Of(err) == nil || fault.Of(err).Kind != fault.Denied {
 		t.Errorf("nothing, without a master key: %v, want denied", err)
 	}
 }
 
 func TestTheMasterKeyMayDoEverything(t *testing.T) {
 	t.Parallel()
-	key, err := apikey.Find(t.Context(), nil, "master", "master") // it needs no database
+	key, err := apikey.NewFinder(nil, "master").Find(t.Context(), "master") // it needs no database
 	if err != nil {
 		t.Fatal(err)
 	}

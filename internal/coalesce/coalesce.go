@@ -119,7 +119,7 @@ func (g *Group[In, Out]) drain(ctx context.Context) {
 		began := time.Now()
 		isLate = g.watch(ctx, func() { g.serve(ctx, batch) })
 		if n > 1 && !isLate && g.o.Rest > 0 {
-			time.Sleep(min(time.Duration(float64(time.Since(began))*g.o.Rest), longestRest))
+			<-time.After(min(time.Duration(float64(time.Since(began))*g.o.Rest), longestRest))
 		}
 	}
 }

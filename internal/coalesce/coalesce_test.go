@@ -89,7 +89,7 @@ func TestTheNextBatchGathersAfterASharedOneAndNotAfterALoneOne(t *testing.T) {
 			o := options(1, 10)
 			o.Rest = 2
 			g := coalesce.New(o, func(_ context.Context, batch []int) ([]int, error) {
-				time.Sleep(4 * time.Millisecond)
+				<-time.After(4 * time.Millisecond)
 				return batch, nil
 			})
 			var all sync.WaitGroup

@@ -39,7 +39,7 @@ func (s *server) keyOf(ctx context.Context, authorization string) (apikey.Key, e
 	if token == "" {
 		return apikey.Key{}, fault.New(fault.Denied, "missing_key", "The request needs the header Authorization: Bearer KEY.")
 	}
-	key, err := apikey.Find(ctx, db.New(s.Pool), token, s.APIToken)
+	key, err := s.keys.Find(ctx, token)
 	if err != nil && db.Away(err) {
 		err = databaseAway(err)
 	}

@@ -51,9 +51,13 @@ type cloudWebhookInput struct {
 // cloudWebhook makes an event durable that Meta has signed. One webhook of an app
 // tells of all its numbers; each part finds its own instance when it is applied.
 func (s *server) cloudWebhook(ctx context.Context, in *cloudWebhookInput) (*webhookOutput, error) {
-	i, err := db.New(s.Pool).InstanceByName(ctx, in.Instance)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+	known, err := s.instances.Do(ctx, in.Instance)
+	if err != nil {
 		return nil, s.failWebhook(ctx, err)
+	}
+	i := db.Instance{}
+	if known != nil {
+		i = *known
 	}
 	if !s.isSigned(ctx, i, in) {
 		return nil, s.failWebhook(ctx, fault.New(fault.Denied, "invalid_signature",

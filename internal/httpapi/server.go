@@ -15,7 +15,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/msgorch/msgorch/db"
 	"github.com/msgorch/msgorch/internal/apikey"
+	"github.com/msgorch/msgorch/internal/coalesce"
 	"github.com/msgorch/msgorch/internal/history"
 	"github.com/msgorch/msgorch/internal/inbound"
 	"github.com/msgorch/msgorch/internal/outbound"
@@ -53,7 +55,9 @@ type Config struct {
 
 type server struct {
 	Config
-	log *slog.Logger
+	log       *slog.Logger
+	keys      *apikey.Finder
+	instances *coalesce.Group[string, *db.Instance] // by name, for webhooks
 }
 
 // bodyTimeout is how long a client may take to send a body.
@@ -63,7 +67,8 @@ const bodyTimeout = 30 * time.Second
 // there is.
 func New(c Config) http.Handler {
 	useProblems()
-	s := &server{Config: c, log: c.Log}
+	q := db.New(c.Pool)
+	s := &server{Config: c, log: c.Log, keys: apikey.NewFinder(q, c.APIToken), instances: instancesByName(q)}
 	mux := http.NewServeMux()
 	api := humago.New(mux, describe(c.Version))
 	api.UseMiddleware(s.authenticate(api))

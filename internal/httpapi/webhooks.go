@@ -2,13 +2,13 @@ package httpapi
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"net/http"
-
-	"github.com/jackc/pgx/v5"
+	"time"
 
 	"github.com/msgorch/msgorch/db"
 	"github.com/msgorch/msgorch/internal/apikey"
+	"github.com/msgorch/msgorch/internal/coalesce"
 	"github.com/msgorch/msgorch/internal/fault"
 	"github.com/msgorch/msgorch/internal/gateway"
 	"github.com/msgorch/msgorch/tasks"
@@ -98,27 +98,48 @@ func (s *server) receive(ctx context.Context, name string, in Webhook) (i db.Ins
 // that it may. The default token makes an instance that is not known yet.
 func (s *server) gatewayOf(ctx context.Context, name, token string) (db.Instance, error) {
 	denied := fault.New(fault.Denied, "invalid_webhook_token", "The webhook needs the header Authorization: Bearer with this instance's token.")
-	i, err := db.New(s.Pool).InstanceByName(ctx, name)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
+	known, err := s.instances.Do(ctx, name)
+	if err != nil {
+		return db.Instance{}, err
+	}
+	if known == nil {
 		if !apikey.Equal(token, s.WebhookToken) {
-			return i, denied
+			return db.Instance{}, denied
 		}
 		if err := tasks.CheckInstance(name); err != nil {
-			return i, fault.New(fault.Invalid, "invalid_instance", "An instance's name has 1 to 64 letters, digits, spaces or any of . _ - + @.")
+			return db.Instance{}, fault.New(fault.Invalid, "invalid_instance", "An instance's name has 1 to 64 letters, digits, spaces or any of . _ - + @.")
 		}
 		return db.New(s.Pool).EnsureInstance(ctx, name)
-	case err != nil:
-		return i, err
-	case len(i.WebhookTokenHash) > 0:
-		// The one before counts too; see RotateWebhookToken.
-		if !apikey.HashEqual(token, i.WebhookTokenHash) && !apikey.HashEqual(token, i.PreviousWebhookTokenHash) {
-			return i, denied
-		}
-	case !apikey.Equal(token, s.WebhookToken):
-		return i, denied
 	}
-	return i, nil
+	may := apikey.Equal(token, s.WebhookToken)
+	if len(known.WebhookTokenHash) > 0 { // the one before counts too; see RotateWebhookToken
+		may = apikey.HashEqual(token, known.WebhookTokenHash) || apikey.HashEqual(token, known.PreviousWebhookTokenHash)
+	}
+	if !may {
+		return db.Instance{}, denied
+	}
+	return *known, nil
+}
+
+// instancesByName finds the instances of webhooks that come together with one
+// query. It finds nil where there is none.
+func instancesByName(q *db.Queries) *coalesce.Group[string, *db.Instance] {
+	o := coalesce.Options{Width: 4, Max: 500, Timeout: 5 * time.Second, Rest: 0.5}
+	return coalesce.New(o, func(ctx context.Context, names []string) ([]*db.Instance, error) {
+		rows, err := q.InstancesByName(ctx, names)
+		if err != nil {
+			return nil, fmt.Errorf("find instances: %w", err)
+		}
+		known := make(map[string]*db.Instance, len(rows))
+		for i := range rows {
+			known[rows[i].Name] = &rows[i]
+		}
+		found := make([]*db.Instance, len(names))
+		for i, name := range names {
+			found[i] = known[name]
+		}
+		return found, nil
+	})
 }
 
 // failWebhook is fail, with the 400 that a gateway expects for a bad body.
