@@ -25,6 +25,7 @@ type Options struct {
 	Messages, Chats, Callers, Rounds int
 
 	Latency bool // also measure single messages at even rates
+	Steady  int  // rounds with the history in which as many messages are deleted as come; 0: none
 	History int  // also measure with so many messages in history, and lists of them; 0: not
 
 	Keep bool // leave the database with the history for the next run, which takes it as it is
@@ -80,6 +81,11 @@ func Run(ctx context.Context, o Options) error {
 	if o.History > 0 {
 		if err := s.pages(ctx); err != nil {
 			return err
+		}
+		if o.Steady > 0 {
+			if err := s.steady(ctx); err != nil {
+				return err
+			}
 		}
 	}
 	if !o.Latency || !slices.ContainsFunc(contenders, func(c contender) bool { return c.name == "api" }) {
