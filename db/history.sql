@@ -53,7 +53,7 @@ WITH seen AS (
     CROSS JOIN LATERAL (
         SELECT m.id, m.created_at, m.seq, row_number() OVER (ORDER BY m.created_at DESC, m.seq DESC) AS n,
                COALESCE((cardinality(@statuses::text[]) = 0 OR m.status::text = ANY(@statuses::text[]))
-                   AND (@query::text = '' OR to_tsvector('simple', m.text) @@ to_tsquery('simple', @query::text)), false) AS matches
+                   AND (@query::text = '' OR to_tsvector('simple', m.text) @@ (SELECT to_tsquery('simple', @query::text))), false) AS matches
         FROM messages m
         WHERE m.instance_id = wanted.id AND m.direction = way.direction::message_direction
           AND (m.created_at, m.seq) < (@before_at::timestamptz, @before_seq::bigint)
@@ -172,7 +172,7 @@ WITH seen AS (
         SELECT m.id, m.created_at, m.seq, row_number() OVER (ORDER BY m.created_at DESC, m.seq DESC) AS n,
                COALESCE(m.direction::text = ANY(@directions::text[])
                    AND (cardinality(@statuses::text[]) = 0 OR m.status::text = ANY(@statuses::text[]))
-                   AND (@query::text = '' OR to_tsvector('simple', m.text) @@ to_tsquery('simple', @query::text)), false) AS matches
+                   AND (@query::text = '' OR to_tsvector('simple', m.text) @@ (SELECT to_tsquery('simple', @query::text))), false) AS matches
         FROM messages m
         WHERE m.chat_id = wanted.id
           AND (m.created_at, m.seq) < (@before_at::timestamptz, @before_seq::bigint)
@@ -192,21 +192,23 @@ LIMIT @max_rows;
 -- name: SearchMessages :many
 -- SearchMessages is ListMessages for messages whose text matches a tsquery that
 -- few match: it reads all that do. No chats mean any. The index has the words of
--- settled messages; the others are few, and looked through.
+-- settled messages; the others are few, and looked through. How many match is not
+-- known when it is planned: hence "+ 0", or it might read every message of an
+-- instance. The query is parsed once and not for each text.
 SELECT sqlc.embed(m), i.name AS instance, c.jid AS chat
 FROM (
     SELECT f.id
     FROM (
         SELECT s.id, s.created_at, s.seq FROM messages s
-        WHERE s.settled_at IS NOT NULL AND s.text IS NOT NULL AND to_tsvector('simple', s.text) @@ to_tsquery('simple', @query::text)
-          AND s.instance_id = ANY(@instance_ids::bigint[]) AND s.direction::text = ANY(@directions::text[])
+        WHERE s.settled_at IS NOT NULL AND s.text IS NOT NULL AND to_tsvector('simple', s.text) @@ (SELECT to_tsquery('simple', @query::text))
+          AND s.instance_id + 0 = ANY(@instance_ids::bigint[]) AND s.direction::text = ANY(@directions::text[])
           AND (cardinality(@chat_ids::bigint[]) = 0 OR s.chat_id = ANY(@chat_ids::bigint[]))
           AND (cardinality(@statuses::text[]) = 0 OR s.status::text = ANY(@statuses::text[]))
         UNION ALL
         SELECT o.id, o.created_at, o.seq FROM messages o
         WHERE o.settled_at IS NULL AND o.created_at > '-infinity' AND o.instance_id = ANY(@instance_ids::bigint[])
           AND (cardinality(@chat_ids::bigint[]) = 0 OR o.chat_id = ANY(@chat_ids::bigint[]))
-          AND o.direction::text = ANY(@directions::text[]) AND to_tsvector('simple', o.text) @@ to_tsquery('simple', @query::text)
+          AND o.direction::text = ANY(@directions::text[]) AND to_tsvector('simple', o.text) @@ (SELECT to_tsquery('simple', @query::text))
           AND (cardinality(@statuses::text[]) = 0 OR o.status::text = ANY(@statuses::text[]))
     ) f
     WHERE (f.created_at, f.seq) < (@before_at::timestamptz, @before_seq::bigint) AND f.created_at >= @since::timestamptz
@@ -271,7 +273,7 @@ WITH chosen AS (
       AND (cardinality(@chat_ids::bigint[]) = 0 OR m.chat_id = ANY(@chat_ids::bigint[]))
       AND (cardinality(@statuses::text[]) = 0 OR m.status::text = ANY(@statuses::text[]))
       AND m.created_at >= @since::timestamptz AND m.created_at < @until_at::timestamptz
-      AND (@query::text = '' OR to_tsvector('simple', m.text) @@ to_tsquery('simple', @query::text))
+      AND (@query::text = '' OR to_tsvector('simple', m.text) @@ (SELECT to_tsquery('simple', @query::text)))
     ORDER BY m.id
     LIMIT @max_rows
     FOR NO KEY UPDATE
@@ -298,7 +300,7 @@ WITH chosen AS (
       AND (cardinality(@chat_ids::bigint[]) = 0 OR m.chat_id = ANY(@chat_ids::bigint[]))
       AND (cardinality(@statuses::text[]) = 0 OR m.status::text = ANY(@statuses::text[]))
       AND m.created_at >= @since::timestamptz AND m.created_at < @until_at::timestamptz
-      AND (@query::text = '' OR to_tsvector('simple', m.text) @@ to_tsquery('simple', @query::text))
+      AND (@query::text = '' OR to_tsvector('simple', m.text) @@ (SELECT to_tsquery('simple', @query::text)))
     ORDER BY m.id
     LIMIT @max_rows
     FOR NO KEY UPDATE

@@ -20,7 +20,7 @@ WITH chosen AS (
       AND (cardinality($3::bigint[]) = 0 OR m.chat_id = ANY($3::bigint[]))
       AND (cardinality($4::text[]) = 0 OR m.status::text = ANY($4::text[]))
       AND m.created_at >= $5::timestamptz AND m.created_at < $6::timestamptz
-      AND ($7::text = '' OR to_tsvector('simple', m.text) @@ to_tsquery('simple', $7::text))
+      AND ($7::text = '' OR to_tsvector('simple', m.text) @@ (SELECT to_tsquery('simple', $7::text)))
     ORDER BY m.id
     LIMIT $8
     FOR NO KEY UPDATE
@@ -861,7 +861,7 @@ WITH chosen AS (
       AND (cardinality($3::bigint[]) = 0 OR m.chat_id = ANY($3::bigint[]))
       AND (cardinality($4::text[]) = 0 OR m.status::text = ANY($4::text[]))
       AND m.created_at >= $5::timestamptz AND m.created_at < $6::timestamptz
-      AND ($7::text = '' OR to_tsvector('simple', m.text) @@ to_tsquery('simple', $7::text))
+      AND ($7::text = '' OR to_tsvector('simple', m.text) @@ (SELECT to_tsquery('simple', $7::text)))
     ORDER BY m.id
     LIMIT $8
     FOR NO KEY UPDATE
@@ -935,15 +935,15 @@ FROM (
     SELECT f.id
     FROM (
         SELECT s.id, s.created_at, s.seq FROM messages s
-        WHERE s.settled_at IS NOT NULL AND s.text IS NOT NULL AND to_tsvector('simple', s.text) @@ to_tsquery('simple', $1::text)
-          AND s.instance_id = ANY($2::bigint[]) AND s.direction::text = ANY($3::text[])
+        WHERE s.settled_at IS NOT NULL AND s.text IS NOT NULL AND to_tsvector('simple', s.text) @@ (SELECT to_tsquery('simple', $1::text))
+          AND s.instance_id + 0 = ANY($2::bigint[]) AND s.direction::text = ANY($3::text[])
           AND (cardinality($4::bigint[]) = 0 OR s.chat_id = ANY($4::bigint[]))
           AND (cardinality($5::text[]) = 0 OR s.status::text = ANY($5::text[]))
         UNION ALL
         SELECT o.id, o.created_at, o.seq FROM messages o
         WHERE o.settled_at IS NULL AND o.created_at > '-infinity' AND o.instance_id = ANY($2::bigint[])
           AND (cardinality($4::bigint[]) = 0 OR o.chat_id = ANY($4::bigint[]))
-          AND o.direction::text = ANY($3::text[]) AND to_tsvector('simple', o.text) @@ to_tsquery('simple', $1::text)
+          AND o.direction::text = ANY($3::text[]) AND to_tsvector('simple', o.text) @@ (SELECT to_tsquery('simple', $1::text))
           AND (cardinality($5::text[]) = 0 OR o.status::text = ANY($5::text[]))
     ) f
     WHERE (f.created_at, f.seq) < ($6::timestamptz, $7::bigint) AND f.created_at >= $8::timestamptz
@@ -976,7 +976,9 @@ type SearchMessagesRow struct {
 
 // SearchMessages is ListMessages for messages whose text matches a tsquery that
 // few match: it reads all that do. No chats mean any. The index has the words of
-// settled messages; the others are few, and looked through.
+// settled messages; the others are few, and looked through. How many match is not
+// known when it is planned: hence "+ 0", or it might read every message of an
+// instance. The query is parsed once and not for each text.
 func (q *Queries) SearchMessages(ctx context.Context, arg SearchMessagesParams) ([]SearchMessagesRow, error) {
 	rows, err := q.db.Query(ctx, searchMessages,
 		arg.Query,
@@ -1055,7 +1057,7 @@ WITH seen AS (
         SELECT m.id, m.created_at, m.seq, row_number() OVER (ORDER BY m.created_at DESC, m.seq DESC) AS n,
                COALESCE(m.direction::text = ANY($3::text[])
                    AND (cardinality($4::text[]) = 0 OR m.status::text = ANY($4::text[]))
-                   AND ($5::text = '' OR to_tsvector('simple', m.text) @@ to_tsquery('simple', $5::text)), false) AS matches
+                   AND ($5::text = '' OR to_tsvector('simple', m.text) @@ (SELECT to_tsquery('simple', $5::text))), false) AS matches
         FROM messages m
         WHERE m.chat_id = wanted.id
           AND (m.created_at, m.seq) < ($6::timestamptz, $7::bigint)
@@ -1138,7 +1140,7 @@ WITH seen AS (
     CROSS JOIN LATERAL (
         SELECT m.id, m.created_at, m.seq, row_number() OVER (ORDER BY m.created_at DESC, m.seq DESC) AS n,
                COALESCE((cardinality($4::text[]) = 0 OR m.status::text = ANY($4::text[]))
-                   AND ($5::text = '' OR to_tsvector('simple', m.text) @@ to_tsquery('simple', $5::text)), false) AS matches
+                   AND ($5::text = '' OR to_tsvector('simple', m.text) @@ (SELECT to_tsquery('simple', $5::text))), false) AS matches
         FROM messages m
         WHERE m.instance_id = wanted.id AND m.direction = way.direction::message_direction
           AND (m.created_at, m.seq) < ($6::timestamptz, $7::bigint)

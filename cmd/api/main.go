@@ -92,6 +92,11 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 		return err
 	}
 	defer pool.Close()
+	reading, err := db.OpenForReading(ctx, cfg.DatabaseURL, 0)
+	if err != nil {
+		return err
+	}
+	defer reading.Close()
 
 	redis.SetLogger(logging.Redis(log))
 	rdb := cfg.Redis.MakeRedisClient().(redis.UniversalClient) //nolint:forcetypeassert,errcheck // asynq says that it is one
@@ -131,7 +136,7 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 	})
 	defer func() { _ = operator.Close() }()
 	public := httpapi.New(httpapi.Config{
-		Pool: pool, Outbox: out, Inbound: in, Desk: desk, History: history.New(pool), Box: box, Log: log, Version: version,
+		Pool: pool, Outbox: out, Inbound: in, Desk: desk, History: history.New(reading), Box: box, Log: log, Version: version,
 		MaxBodyBytes: cfg.MaxBodyBytes, Signed: cloud.Signed, APIToken: cfg.APIToken, WebhookToken: cfg.WebhookToken,
 		AllowPrivateTargets: cfg.AllowPrivateTargets, Metrics: metrics, Stopping: ctx.Done(),
 		Files:     store,

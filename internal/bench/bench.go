@@ -79,13 +79,13 @@ func Run(ctx context.Context, o Options) error {
 	}
 	o.report(contenders, runs)
 	if o.History > 0 {
-		if err := s.pages(ctx); err != nil {
-			return err
-		}
 		if o.Steady > 0 {
 			if err := s.steady(ctx); err != nil {
 				return err
 			}
+		}
+		if err := s.pages(ctx); err != nil {
+			return err
 		}
 	}
 	if !o.Latency || !slices.ContainsFunc(contenders, func(c contender) bool { return c.name == "api" }) {
