@@ -220,6 +220,19 @@ JOIN instances i ON i.id = m.instance_id
 JOIN chats c ON c.id = m.chat_id
 ORDER BY m.created_at DESC, m.seq DESC;
 
+-- name: CountMatches :one
+-- CountMatches tells how many settled messages match a tsquery, and no more than
+-- max_rows. OFFSET 0 has it planned as if it wanted all: for a few, walking some
+-- other index might look as good.
+SELECT count(*)::integer FROM (
+    SELECT FROM (
+        SELECT FROM messages s
+        WHERE s.settled_at IS NOT NULL AND s.text IS NOT NULL AND to_tsvector('simple', s.text) @@ (SELECT to_tsquery('simple', @query::text))
+        OFFSET 0
+    ) a
+    LIMIT @max_rows
+) m;
+
 -- name: ChatIDs :many
 -- ChatIDs finds a conversation, by any of its addresses, in each of the given instances.
 SELECT chat_id FROM addresses WHERE instance_id = ANY(@instance_ids::bigint[]) AND address = @address;

@@ -113,6 +113,32 @@ func (q *Queries) ChatIDs(ctx context.Context, arg ChatIDsParams) ([]int64, erro
 	return items, nil
 }
 
+const countMatches = `-- name: CountMatches :one
+SELECT count(*)::integer FROM (
+    SELECT FROM (
+        SELECT FROM messages s
+        WHERE s.settled_at IS NOT NULL AND s.text IS NOT NULL AND to_tsvector('simple', s.text) @@ (SELECT to_tsquery('simple', $1::text))
+        OFFSET 0
+    ) a
+    LIMIT $2
+) m
+`
+
+type CountMatchesParams struct {
+	Query   string
+	MaxRows int32
+}
+
+// CountMatches tells how many settled messages match a tsquery, and no more than
+// max_rows. OFFSET 0 has it planned as if it wanted all: for a few, walking some
+// other index might look as good.
+func (q *Queries) CountMatches(ctx context.Context, arg CountMatchesParams) (int32, error) {
+	row := q.db.QueryRow(ctx, countMatches, arg.Query, arg.MaxRows)
+	var column_1 int32
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const listChatMessages = `-- name: ListChatMessages :many
 SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, m.ack_overdue_at, i.name AS instance, c.jid AS chat
 FROM (

@@ -18,15 +18,17 @@ type patience struct {
 	// there, so that nobody waits for long and nothing is left out.
 	words, statuses time.Duration
 	// A word that not even few of enough messages have is found by its index, in time
-	// that grows with all that have it: it must be surely a rare one.
+	// that grows with all that have it: it must be surely a rare one. One that more
+	// than rare have was common once, and is walked for.
 	few    int
 	enough int32
+	rare   int32
 }
 
 // usualPatience takes a few milliseconds for a page, and longer for words, which
 // take longer to look at.
 func usualPatience() patience {
-	return patience{first: 400, most: 6400, words: 80 * time.Millisecond, statuses: 3 * time.Millisecond, few: 1, enough: 6000}
+	return patience{first: 400, most: 6400, words: 80 * time.Millisecond, statuses: 3 * time.Millisecond, few: 1, enough: 6000, rare: 1000}
 }
 
 func (p patience) time(w walker) time.Duration {
@@ -51,6 +53,7 @@ func (r *Reader) walk(ctx context.Context, w walker) (page []row, looked *cursor
 	began, start := time.Now(), w
 	var found []uuid.UUID
 	var seen int32
+	lookUp := w.query != ""
 	for rows := r.patience.first; ; rows = min(2*rows, r.patience.most) {
 		steps, err := r.step(ctx, w, rows)
 		if err != nil {
@@ -71,10 +74,16 @@ func (r *Reader) walk(ctx context.Context, w walker) (page []row, looked *cursor
 		case w.limit <= 0, looked == nil:
 			page, err = r.inOrder(ctx, found)
 			return page, nil, err
-		case w.query != "" && len(found) < r.patience.few && seen >= r.patience.enough:
-			page, err = r.lookUp(ctx, start)
-			return page, nil, err
-		case time.Since(began) > r.patience.time(w):
+		case lookUp && len(found) < r.patience.few && seen >= r.patience.enough:
+			if lookUp, err = r.isRare(ctx, w.query); err != nil {
+				return nil, nil, err
+			}
+			if lookUp {
+				page, err = r.lookUp(ctx, start)
+				return page, nil, err
+			}
+		}
+		if time.Since(began) > r.patience.time(w) {
 			page, err = r.inOrder(ctx, found)
 			return page, looked, err
 		}
@@ -102,6 +111,12 @@ func (r *Reader) step(ctx context.Context, w walker, rows int32) ([]db.WalkMessa
 		steps[i] = db.WalkMessagesRow(s)
 	}
 	return steps, err
+}
+
+// isRare reports whether so few messages match that all may be read.
+func (r *Reader) isRare(ctx context.Context, query string) (bool, error) {
+	n, err := db.New(r.pool).CountMatches(ctx, db.CountMatchesParams{Query: query, MaxRows: r.patience.rare + 1})
+	return n <= r.patience.rare, err
 }
 
 // lookUp finds messages by the index of words.
