@@ -194,6 +194,10 @@ func Busy(err error) bool {
 	return ok && (pg.Code == "55P03" || pg.Code == "40P01" || pg.Code == "23505")
 }
 
+// Refused reports whether err is the opposite of Away: what was asked is at fault,
+// and of several that asked together perhaps only one.
+func Refused(err error) bool { return err != nil && !Away(err) }
+
 // Away reports whether err says that PostgreSQL could not be reached, or could
 // not work just now, rather than that it refused what it was asked: the same
 // request may succeed later.

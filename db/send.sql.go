@@ -197,9 +197,9 @@ WITH lanes AS (
     CROSS JOIN LATERAL (SELECT m.chat_id FROM messages m WHERE m.id = a.id LIMIT 1) q
     ORDER BY q.chat_id
 ), heads AS (
-    SELECT h.id, h.attempt, l.asked_id, l.chat_id
+    SELECT h.id, h.instance_id, h.attempt, l.asked_id, l.chat_id
     FROM lanes l CROSS JOIN LATERAL (
-        SELECT m.id, m.seq, m.status, m.attempt, m.next_attempt_at, m.lease_until
+        SELECT m.id, m.seq, m.instance_id, m.status, m.attempt, m.next_attempt_at, m.lease_until
         FROM messages m
         WHERE m.chat_id = l.chat_id AND m.settled_at IS NULL
           AND (m.status <> 'unknown' OR m.next_attempt_at IS NOT NULL)
@@ -223,10 +223,12 @@ SET status = CASE WHEN m.status = 'unknown' THEN m.status ELSE 'sending' END,
 FROM heads k
 LEFT JOIN LATERAL (
     SELECT a.message_id, a.attempt, a.started_at, a.duration_ms, a.outcome, a.http_status, a.code, a.reason FROM attempts a WHERE k.attempt > 0 AND a.message_id = k.id AND a.attempt = k.attempt LIMIT 1
-) t ON true, instances i, chats c
+) t ON true
+CROSS JOIN LATERAL (SELECT n.id, n.name, n.gateway, n.base_url, n.credential, n.webhook_token_hash, n.rate_per_minute, n.connection, n.paused_at, n.pause_reason, n.created_at, n.updated_at, n.deleted_at, n.in_doubt, n.blocked_until, n.block_reason, n.failures, n.burst, n.chat_rate_per_minute, n.chat_burst, n.gap_min_ms, n.gap_max_ms, n.daily_cap, n.warm_up_start, n.warm_up_days, n.warm_up_first, n.paced, n.tat, n.gap_until, n.sent_on, n.sent_count, n.slowed_until, n.slot_at, n.pulled_until, n.probe_at, n.phone_number_id, n.app_secret, n.previous_app_secret, n.app_secret_hashes, n.verify_token_hash, n.opened_at, n.reconciled_to, n.reconcile_at, n.reconcile_run, n.reconcile_until, n.gaps, n.last_gap_at, n.previous_webhook_token_hash FROM instances n WHERE n.id = k.instance_id LIMIT 1) i
+CROSS JOIN LATERAL (SELECT o.jid FROM chats o WHERE o.id = k.chat_id LIMIT 1) c
 WHERE m.id = k.id AND m.chat_id = k.chat_id AND m.attempt = k.attempt AND m.status IN ('queued', 'scheduled', 'unknown')
   AND (m.lease_until IS NULL OR m.lease_until < now())
-  AND c.id = k.chat_id AND i.id = m.instance_id AND i.paused_at IS NULL
+  AND i.paused_at IS NULL
   AND (NOT i.paced OR m.status = 'unknown')
   AND (i.blocked_until IS NULL OR i.blocked_until <= now() OR m.status = 'unknown' AND i.failures = 0)
 RETURNING k.asked_id, m.id, m.status, m.attempt, m.max_attempts, m.type, m.text, m.content, m.priority, m.expires_at,

@@ -8,10 +8,8 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"fmt"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -110,23 +108,13 @@ type Finder struct {
 // NewFinder returns a Finder. master is a key with every scope that always works;
 // empty: there is none.
 func NewFinder(q *db.Queries, master secret.Text) *Finder {
-	o := coalesce.Options{Width: 4, Max: 500, Timeout: 5 * time.Second, Rest: 0.5}
-	return &Finder{master: master, keys: coalesce.New(o, func(ctx context.Context, hashes []string) ([]*db.ApiKey, error) {
+	hashOf := func(k db.ApiKey) string { return string(k.Hash) }
+	return &Finder{master: master, keys: coalesce.Lookup(db.Refused, hashOf, func(ctx context.Context, hashes []string) ([]db.ApiKey, error) {
 		asked := make([][]byte, len(hashes))
 		for i, h := range hashes {
 			asked[i] = []byte(h)
 		}
-		rows, err := q.KeysByHash(ctx, asked)
-		if err != nil {
-			return nil, fmt.Errorf("find keys: %w", err)
-		}
-		found := make([]*db.ApiKey, len(hashes))
-		for i, h := range hashes {
-			if n := slices.IndexFunc(rows, func(k db.ApiKey) bool { return string(k.Hash) == h }); n >= 0 {
-				found[i] = &rows[n]
-			}
-		}
-		return found, nil
+		return q.KeysByHash(ctx, asked)
 	})}
 }
 

@@ -175,3 +175,25 @@ func (g *Group[In, Out]) try(ctx context.Context, in []In) (out []Out, err error
 	}
 	return out, err
 }
+
+// Lookup returns a Group that finds values by their keys: whoever asks together
+// asks with one query. It finds nil where there is no value, and remembers
+// nothing. split is Options.Split.
+func Lookup[K comparable, V any](split func(error) bool, key func(V) K, query func(context.Context, []K) ([]V, error)) *Group[K, *V] {
+	o := Options{Width: 4, Max: 500, Timeout: 5 * time.Second, Rest: 0.5, Split: split}
+	return New(o, func(ctx context.Context, keys []K) ([]*V, error) {
+		values, err := query(ctx, keys)
+		if err != nil {
+			return nil, err
+		}
+		byKey := make(map[K]*V, len(values))
+		for i := range values {
+			byKey[key(values[i])] = &values[i]
+		}
+		found := make([]*V, len(keys))
+		for i, k := range keys {
+			found[i] = byKey[k]
+		}
+		return found, nil
+	})
+}

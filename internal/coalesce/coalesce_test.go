@@ -211,3 +211,40 @@ func TestAPanicIsAnError(t *testing.T) {
 		t.Fatal("no error")
 	}
 }
+
+func TestWhoLooksUpTogetherAsksOnceAndNoBadKeyFailsAnother(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		asked := map[int]int{} // questions by how many keys they had
+		isBad := func(err error) bool { return errors.Is(err, errBad) }
+		g := coalesce.Lookup(isBad, func(v string) int { return len(v) }, func(_ context.Context, keys []int) ([]string, error) {
+			asked[len(keys)]++ // one question at a time: no lock needed
+			<-time.After(time.Millisecond)
+			if slices.Contains(keys, -1) {
+				return nil, errBad
+			}
+			return []string{"a", "bb"}, nil // in no order of the keys, and not all of them
+		})
+		look := func(key int, want string, wantErr error) {
+			got, err := g.Do(t.Context(), key)
+			if !errors.Is(err, wantErr) || (got == nil) != (want == "") || got != nil && *got != want {
+				t.Errorf("%d leads to %v, %v", key, got, err)
+			}
+		}
+		var all sync.WaitGroup
+		meet := func(looks ...func()) {
+			all.Go(func() { look(1, "a", nil) }) // goes alone; the others meet behind it
+			synctest.Wait()
+			for _, l := range looks {
+				all.Go(l)
+			}
+			all.Wait()
+			<-time.After(time.Second) // no rest is left
+		}
+		meet(func() { look(2, "bb", nil) }, func() { look(2, "bb", nil) }, func() { look(3, "", nil) })
+		if asked[3] != 1 || asked[1] != 1 {
+			t.Errorf("three who waited asked %v", asked)
+		}
+		meet(func() { look(2, "bb", nil) }, func() { look(-1, "", errBad) })
+	})
+}

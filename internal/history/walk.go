@@ -53,7 +53,7 @@ func (r *Reader) walk(ctx context.Context, w walker) (page []row, looked *cursor
 	began, start := time.Now(), w
 	var found []uuid.UUID
 	var seen int32
-	lookUp := w.query != ""
+	mayBeRare := w.query != ""
 	for rows := r.patience.first; ; rows = min(2*rows, r.patience.most) {
 		steps, err := r.step(ctx, w, rows)
 		if err != nil {
@@ -74,11 +74,11 @@ func (r *Reader) walk(ctx context.Context, w walker) (page []row, looked *cursor
 		case w.limit <= 0, looked == nil:
 			page, err = r.inOrder(ctx, found)
 			return page, nil, err
-		case lookUp && len(found) < r.patience.few && seen >= r.patience.enough:
-			if lookUp, err = r.isRare(ctx, w.query); err != nil {
+		case mayBeRare && len(found) < r.patience.few && seen >= r.patience.enough:
+			if mayBeRare, err = r.isRare(ctx, w.query); err != nil {
 				return nil, nil, err
 			}
-			if lookUp {
+			if mayBeRare {
 				page, err = r.lookUp(ctx, start)
 				return page, nil, err
 			}

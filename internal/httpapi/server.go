@@ -68,7 +68,10 @@ const bodyTimeout = 30 * time.Second
 func New(c Config) http.Handler {
 	useProblems()
 	q := db.New(c.Pool)
-	s := &server{Config: c, log: c.Log, keys: apikey.NewFinder(q, c.APIToken), instances: instancesByName(q)}
+	s := &server{
+		Config: c, log: c.Log, keys: apikey.NewFinder(q, c.APIToken),
+		instances: coalesce.Lookup(db.Refused, func(i db.Instance) string { return i.Name }, q.InstancesByName),
+	}
 	mux := http.NewServeMux()
 	api := humago.New(mux, describe(c.Version))
 	api.UseMiddleware(s.authenticate(api))

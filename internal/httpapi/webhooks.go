@@ -2,13 +2,10 @@ package httpapi
 
 import (
 	"context"
-	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/msgorch/msgorch/db"
 	"github.com/msgorch/msgorch/internal/apikey"
-	"github.com/msgorch/msgorch/internal/coalesce"
 	"github.com/msgorch/msgorch/internal/fault"
 	"github.com/msgorch/msgorch/internal/gateway"
 	"github.com/msgorch/msgorch/tasks"
@@ -119,27 +116,6 @@ func (s *server) gatewayOf(ctx context.Context, name, token string) (db.Instance
 		return db.Instance{}, denied
 	}
 	return *known, nil
-}
-
-// instancesByName finds the instances of webhooks that come together with one
-// query. It finds nil where there is none.
-func instancesByName(q *db.Queries) *coalesce.Group[string, *db.Instance] {
-	o := coalesce.Options{Width: 4, Max: 500, Timeout: 5 * time.Second, Rest: 0.5}
-	return coalesce.New(o, func(ctx context.Context, names []string) ([]*db.Instance, error) {
-		rows, err := q.InstancesByName(ctx, names)
-		if err != nil {
-			return nil, fmt.Errorf("find instances: %w", err)
-		}
-		known := make(map[string]*db.Instance, len(rows))
-		for i := range rows {
-			known[rows[i].Name] = &rows[i]
-		}
-		found := make([]*db.Instance, len(names))
-		for i, name := range names {
-			found[i] = known[name]
-		}
-		return found, nil
-	})
 }
 
 // failWebhook is fail, with the 400 that a gateway expects for a bad body.

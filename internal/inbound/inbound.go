@@ -93,7 +93,7 @@ func New(c Config) *Service {
 	})
 	s.stores = coalesce.New(coalesce.Options{
 		Width: storeWidth, Max: storeMax, Timeout: storeTimeout, Rest: 0.5,
-		Split: func(err error) bool { return !db.Away(err) },
+		Split: db.Refused,
 	}, s.storeBatch)
 	return s
 }

@@ -103,7 +103,7 @@ func New(c Config) *Service {
 	// What the worker does not take from PostgreSQL, those who wait for an answer have.
 	shared := coalesce.Options{Width: 4, Max: 200, Timeout: recordTimeout, Rest: 2}
 	s.claims = coalesce.New(shared, s.claimBatch)
-	shared.Split = func(err error) bool { return !db.Away(err) }
+	shared.Split = db.Refused
 	s.settles = coalesce.New(shared, s.settleBatch)
 	return s
 }
@@ -207,20 +207,7 @@ type watch struct {
 // start begins a lane, which outlives the task that brought it.
 func (s *Service) start(ctx context.Context, l *line, h head, w *watch) {
 	ctx = context.WithoutCancel(ctx)
-	s.work.Go(func() {
-		deepen(0)
-		s.lane(ctx, l, h, time.Time{}, w)
-	})
-}
-
-// deepen gives a new goroutine the stack that sending takes while there is
-// nothing on it yet: it would be doubled three times on the way, and each time
-// all of it copied, which was a twelfth of a worker's work.
-//
-//go:noinline
-func deepen(at int) byte {
-	var room [12 << 10]byte
-	return room[at]
+	s.work.Go(func() { s.lane(ctx, l, h, time.Time{}, w) })
 }
 
 // identify returns the id of a task's message, storing its row first when a

@@ -147,20 +147,17 @@ func (p *patientClient) look(ctx context.Context) map[string]bool {
 
 // rest returns when there may be a task, or, with false, when the worker stops.
 func (p *patientClient) rest(ctx context.Context) bool {
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
 	for {
 		wait := lookSeldom
 		if time.Since(p.busy) < restless {
 			wait = lookOften
 		}
-		timer.Reset(wait)
 		select {
 		case <-p.rung:
 			return true
 		case <-p.stop:
 			return false
-		case <-timer.C:
+		case <-time.After(wait):
 			if p.any(ctx, p.pending) {
 				return true
 			}

@@ -123,3 +123,27 @@ func TestAnIdleServerSeldomLooks(t *testing.T) {
 		t.Errorf("it looked %d times, want at most %d", n, most)
 	}
 }
+
+func TestAPausedQueueThatIsNotEmptyIsSeldomLookedAt(t *testing.T) {
+	t.Parallel()
+	l, client, done := ringing(t)
+	inspector := asynq.NewInspectorFromRedisClient(l.UniversalClient)
+	if err := inspector.PauseQueue(tasks.QueueBulk); err != nil {
+		t.Fatal(err)
+	}
+	enqueue(t, client, "waits", tasks.QueueBulk)
+	l.count.Store(0)
+	began := time.Now()
+	<-time.After(time.Second)
+	if n, most := l.count.Load(), int64(time.Since(began).Seconds()*100); n == 0 || n > most {
+		t.Errorf("it looked %d times, want at most %d", n, most)
+	}
+	if err := inspector.UnpauseQueue(tasks.QueueBulk); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		t.Fatal("it was not found after the queue went on")
+	}
+}
