@@ -126,7 +126,7 @@ func (r *Reader) Calls(ctx context.Context, instance string, limit int, after st
 	}
 	if len(rows) > int(n) {
 		rows = rows[:n]
-		next = cursor{rows[n-1].StartedAt, rows[n-1].ID}.String()
+		next = cursor{at: rows[n-1].StartedAt, n: rows[n-1].ID}.String()
 	}
 	page = make([]Call, len(rows))
 	for k, c := range rows {
@@ -166,7 +166,7 @@ func position(limit int, after string) (n int32, before cursor, err error) {
 	if n, err = limitOf(limit); err != nil {
 		return 0, before, err
 	}
-	before = cursor{time.Unix(0, 0).AddDate(8000, 0, 0), math.MaxInt64}
+	before = cursor{at: time.Unix(0, 0).AddDate(8000, 0, 0), n: math.MaxInt64}
 	if after != "" {
 		before, err = parseCursor(after)
 	}

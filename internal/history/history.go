@@ -192,7 +192,7 @@ func (r *Reader) List(ctx context.Context, f Filter) (page []Message, next strin
 	}
 	if len(rows) > int(limit) {
 		rows = rows[:limit]
-		looked = &cursor{rows[limit-1].Message.CreatedAt, rows[limit-1].Message.Seq}
+		looked = &cursor{at: rows[limit-1].Message.CreatedAt, n: rows[limit-1].Message.Seq, common: w.before.common}
 	}
 	if looked != nil {
 		next = looked.String()
@@ -219,9 +219,9 @@ func windowOf(f Filter) (w window, err error) {
 	if w.since.IsZero() {
 		w.since = time.Unix(0, 0).AddDate(-1000, 0, 0)
 	}
-	w.before = cursor{time.Unix(0, 0).AddDate(8000, 0, 0), math.MaxInt64}
+	w.before = cursor{at: time.Unix(0, 0).AddDate(8000, 0, 0), n: math.MaxInt64}
 	if !f.Until.IsZero() {
-		w.before = cursor{f.Until, math.MinInt64}
+		w.before = cursor{at: f.Until, n: math.MinInt64}
 	}
 	if f.Cursor != "" {
 		c, err := parseCursor(f.Cursor)
@@ -378,7 +378,7 @@ func (r *Reader) Chats(ctx context.Context, instance string, limit int, after st
 	}
 	if len(rows) > int(n) {
 		rows = rows[:n]
-		next = cursor{rows[n-1].LastMessageAt, rows[n-1].ID}.String()
+		next = cursor{at: rows[n-1].LastMessageAt, n: rows[n-1].ID}.String()
 	}
 	page, err = r.withLastMessages(ctx, rows)
 	return page, next, err
@@ -412,12 +412,20 @@ func (r *Reader) withLastMessages(ctx context.Context, rows []db.ListChatsRow) (
 
 // cursor is a position in a list: a time and a number that breaks ties.
 type cursor struct {
-	at time.Time
-	n  int64
+	at     time.Time
+	n      int64
+	common bool // so many messages have the words looked for that they need not be counted again
 }
 
+// commonMark ends the cursor of a common word.
+const commonMark = "!"
+
 func (c cursor) String() string {
-	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(c.at.UnixMicro(), 36) + "." + strconv.FormatInt(c.n, 36)))
+	s := strconv.FormatInt(c.at.UnixMicro(), 36) + "." + strconv.FormatInt(c.n, 36)
+	if c.common {
+		s += commonMark
+	}
+	return base64.RawURLEncoding.EncodeToString([]byte(s))
 }
 
 func parseCursor(s string) (cursor, error) {
@@ -426,7 +434,8 @@ func parseCursor(s string) (cursor, error) {
 	if err != nil {
 		return cursor{}, bad
 	}
-	at, n, ok := strings.Cut(string(b), ".")
+	text, common := strings.CutSuffix(string(b), commonMark)
+	at, n, ok := strings.Cut(text, ".")
 	if !ok {
 		return cursor{}, bad
 	}
@@ -439,7 +448,7 @@ func parseCursor(s string) (cursor, error) {
 	if err != nil {
 		return cursor{}, bad
 	}
-	return cursor{time.UnixMicro(micros), seq}, nil
+	return cursor{at: time.UnixMicro(micros), n: seq, common: common}, nil
 }
 
 func limitOf(n int) (int32, error) {

@@ -205,8 +205,8 @@ func TestPagesThatEndEarlyLeaveNothingOut(t *testing.T) {
 				want = append(want, m)
 			}
 		}
-		for _, rows := range []int32{1, 7, 50} {
-			r := history.Impatient(history.New(pool), rows)
+		for _, patience := range [][2]int32{{1, 1}, {1, 100}, {7, 7}, {7, 100}, {50, 50}, {50, 100}} {
+			r := history.Impatient(history.New(pool), patience[0], patience[1])
 			var got []uuid.UUID
 			asked := f
 			asked.Limit = 3
@@ -220,11 +220,11 @@ func TestPagesThatEndEarlyLeaveNothingOut(t *testing.T) {
 					break
 				}
 				if asked.Cursor = next; pages > 2*len(all) {
-					t.Fatalf("%+v, %d at a time: the pages do not end", f, rows)
+					t.Fatalf("%+v, patience %v: the pages do not end", f, patience)
 				}
 			}
 			if diff := cmp.Diff(ids(want), got, cmpopts.EquateEmpty()); diff != "" {
-				t.Errorf("%+v, %d at a time (-want +got):\n%s", f, rows, diff)
+				t.Errorf("%+v, patience %v (-want +got):\n%s", f, patience, diff)
 			}
 		}
 	}

@@ -53,7 +53,7 @@ func (r *Reader) walk(ctx context.Context, w walker) (page []row, looked *cursor
 	began, start := time.Now(), w
 	var found []uuid.UUID
 	var seen int32
-	mayBeRare := w.query != ""
+	mayBeRare := w.query != "" && !w.before.common
 	for rows := r.patience.first; ; rows = min(2*rows, r.patience.most) {
 		steps, err := r.step(ctx, w, rows)
 		if err != nil {
@@ -67,7 +67,7 @@ func (r *Reader) walk(ctx context.Context, w walker) (page []row, looked *cursor
 				w.limit--
 			}
 			if s.IsHorizon {
-				looked = &cursor{s.CreatedAt, s.Seq}
+				looked = &cursor{at: s.CreatedAt, n: s.Seq, common: w.before.common}
 			}
 		}
 		switch {
@@ -82,6 +82,7 @@ func (r *Reader) walk(ctx context.Context, w walker) (page []row, looked *cursor
 				page, err = r.lookUp(ctx, start)
 				return page, nil, err
 			}
+			looked.common = true
 		}
 		if time.Since(began) > r.patience.time(w) {
 			page, err = r.inOrder(ctx, found)
