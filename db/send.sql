@@ -189,10 +189,13 @@ WHERE id = @id AND failures > 0;
 -- name: AbandonExpiredLeases :many
 -- AbandonExpiredLeases gives up on attempts whose worker was lost: the message
 -- may have been sent, so it is in doubt, and its gateway is to be asked. The
--- attempt lasted until the lease was last renewed: nobody knows of more.
+-- attempt lasted until the lease was last renewed: nobody knows of more. What was
+-- due later than a lease ago, and the second that claims may be early, was not
+-- claimed before that: so those that are on their way just now are not looked at.
 WITH lost AS (
     SELECT m.id, m.lease_until - @lease::interval AS alive_at FROM messages m
-    WHERE m.settled_at IS NULL AND m.next_attempt_at <= now() AND m.status = 'sending' AND m.lease_until < now()
+    WHERE m.settled_at IS NULL AND m.next_attempt_at <= now() + interval '1 second' - @lease::interval
+      AND m.status = 'sending' AND m.lease_until < now()
     ORDER BY m.id
     LIMIT @max_rows
     FOR NO KEY UPDATE SKIP LOCKED

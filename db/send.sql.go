@@ -15,7 +15,8 @@ import (
 const abandonExpiredLeases = `-- name: AbandonExpiredLeases :many
 WITH lost AS (
     SELECT m.id, m.lease_until - $1::interval AS alive_at FROM messages m
-    WHERE m.settled_at IS NULL AND m.next_attempt_at <= now() AND m.status = 'sending' AND m.lease_until < now()
+    WHERE m.settled_at IS NULL AND m.next_attempt_at <= now() + interval '1 second' - $1::interval
+      AND m.status = 'sending' AND m.lease_until < now()
     ORDER BY m.id
     LIMIT $2
     FOR NO KEY UPDATE SKIP LOCKED
@@ -46,7 +47,9 @@ type AbandonExpiredLeasesParams struct {
 
 // AbandonExpiredLeases gives up on attempts whose worker was lost: the message
 // may have been sent, so it is in doubt, and its gateway is to be asked. The
-// attempt lasted until the lease was last renewed: nobody knows of more.
+// attempt lasted until the lease was last renewed: nobody knows of more. What was
+// due later than a lease ago, and the second that claims may be early, was not
+// claimed before that: so those that are on their way just now are not looked at.
 func (q *Queries) AbandonExpiredLeases(ctx context.Context, arg AbandonExpiredLeasesParams) ([]uuid.UUID, error) {
 	rows, err := q.db.Query(ctx, abandonExpiredLeases, arg.Lease, arg.MaxRows)
 	if err != nil {

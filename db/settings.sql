@@ -14,8 +14,9 @@ SELECT value FROM settings WHERE name = 'log_level' AND changed_at > @since;
 -- name: AnythingOpen :one
 -- AnythingOpen tells whether the relay may find something to do: one question
 -- instead of ten, each second, for a worker that has no work. Evidence counts
--- that came since the given time.
-SELECT (EXISTS (SELECT 1 FROM messages WHERE settled_at IS NULL AND next_attempt_at IS NOT NULL)
+-- that came since the given time. Messages are asked for from the newest on: the
+-- index still has the old ones, which are settled, until it is vacuumed.
+SELECT ((SELECT max(next_attempt_at) FROM messages WHERE settled_at IS NULL) IS NOT NULL
     OR EXISTS (SELECT 1 FROM gateway_events WHERE state = 'pending')
     OR EXISTS (SELECT 1 FROM media WHERE state = 'pending' AND message_id IS NOT NULL AND next_attempt_at <= now())
     OR COALESCE((SELECT max(received_at) FROM early_evidence), '-infinity') >= @since::timestamptz

@@ -11,7 +11,7 @@ import (
 )
 
 const anythingOpen = `-- name: AnythingOpen :one
-SELECT (EXISTS (SELECT 1 FROM messages WHERE settled_at IS NULL AND next_attempt_at IS NOT NULL)
+SELECT ((SELECT max(next_attempt_at) FROM messages WHERE settled_at IS NULL) IS NOT NULL
     OR EXISTS (SELECT 1 FROM gateway_events WHERE state = 'pending')
     OR EXISTS (SELECT 1 FROM media WHERE state = 'pending' AND message_id IS NOT NULL AND next_attempt_at <= now())
     OR COALESCE((SELECT max(received_at) FROM early_evidence), '-infinity') >= $1::timestamptz
@@ -22,7 +22,8 @@ SELECT (EXISTS (SELECT 1 FROM messages WHERE settled_at IS NULL AND next_attempt
 
 // AnythingOpen tells whether the relay may find something to do: one question
 // instead of ten, each second, for a worker that has no work. Evidence counts
-// that came since the given time.
+// that came since the given time. Messages are asked for from the newest on: the
+// index still has the old ones, which are settled, until it is vacuumed.
 func (q *Queries) AnythingOpen(ctx context.Context, since time.Time) (bool, error) {
 	row := q.db.QueryRow(ctx, anythingOpen, since)
 	var anything bool
