@@ -32,6 +32,7 @@ func (a *app) bench() *cli.Command {
 				&cli.IntFlag{Name: "chats", Value: 1000, Usage: "`N` that they go to"},
 				&cli.IntFlag{Name: "callers", Value: 64, Usage: "`N` at a time"},
 				&cli.IntFlag{Name: "rounds", Value: 3, Usage: "`N`, in which all take turns"},
+				&cli.BoolFlag{Name: "backlog", Usage: "accept everything before the worker starts: what it alone can do"},
 				&cli.IntFlag{Name: "history", Usage: "also measure with `N` messages in history, and lists of them (10 million: 20 minutes, 20 GB)"},
 				&cli.IntFlag{Name: "steady", Usage: "also `N` rounds in which as many messages of the history are deleted as come"},
 				&cli.BoolFlag{Name: "keep", Usage: "leave the database with the history for the next run"},
@@ -78,7 +79,7 @@ func (a *app) runBench(ctx context.Context, c *cli.Command) error {
 	}
 	o := bench.Options{
 		Messages: c.Int("messages"), Chats: c.Int("chats"), Callers: c.Int("callers"), Rounds: c.Int("rounds"),
-		Latency: c.Bool("latency"), History: c.Int("history"), Steady: c.Int("steady"), Keep: c.Bool("keep"),
+		Latency: c.Bool("latency"), Backlog: c.Bool("backlog"), History: c.Int("history"), Steady: c.Int("steady"), Keep: c.Bool("keep"),
 		RedisDelay: c.Duration("redis-delay"), PostgresDelay: c.Duration("postgres-delay"),
 		Bin: filepath.Dir(programs["msgorch"]), Peers: c.String("peers"), Only: c.StringSlice("only"),
 		DatabaseURL: cfg.DatabaseURL, RedisURL: getenv("REDIS_URL"), Out: a.stdout,

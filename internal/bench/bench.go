@@ -25,6 +25,7 @@ type Options struct {
 	Messages, Chats, Callers, Rounds int
 
 	Latency bool // also measure single messages at even rates
+	Backlog bool // accept everything before the worker starts; the clock runs from then on
 	Steady  int  // rounds with the history in which as many messages are deleted as come; 0: none
 	History int  // also measure with so many messages in history, and lists of them; 0: not
 
@@ -144,6 +145,7 @@ type stage struct {
 	gateway *process
 	api     *process
 	worker  *process
+	work    command // starts the worker
 	meter   *meter
 	sent    int // messages that were asked for so far
 }
@@ -247,7 +249,8 @@ func (st *stage) startAll(ctx context.Context, database string, messages int) er
 	if st.api, err = start(ctx, command{name: "api", addr: addr[1], argv: st.contender.api, metrics: metrics, env: append(slices.Clone(env), "ADDR="+addr[1])}); err != nil {
 		return err
 	}
-	st.worker, err = start(ctx, command{name: "worker", addr: addr[2], argv: st.contender.worker, metrics: "http://" + addr[2] + "/metrics", env: append(slices.Clone(env), "ADDR="+addr[2])})
+	st.work = command{name: "worker", addr: addr[2], argv: st.contender.worker, metrics: "http://" + addr[2] + "/metrics", env: append(slices.Clone(env), "ADDR="+addr[2])}
+	st.worker, err = start(ctx, st.work)
 	return err
 }
 
@@ -359,20 +362,29 @@ func (st *stage) measure(ctx context.Context, messages, rate int) (m measured, e
 	if err := st.finish(ctx); err != nil {
 		return m, err
 	}
-	if err := st.meter.forget(ctx); err != nil {
-		return m, err
+	if st.servers.Backlog {
+		st.worker.stop()
+		delete(st.meter.processes, st.worker.name)
 	}
-	before, err := st.meter.read(ctx)
+	before, err := st.meter.begin(ctx)
 	if err != nil {
 		return m, err
 	}
 	if m.answered, err = st.load(ctx, messages, rate); err != nil {
 		return m, err
 	}
+	began := time.Unix(0, m.answered.Began)
+	if st.servers.Backlog {
+		began = time.Now()
+		if st.worker, err = start(ctx, st.work); err != nil {
+			return m, err
+		}
+		st.meter.processes[st.worker.name] = st.worker
+	}
 	if err := st.finish(ctx); err != nil {
 		return m, err
 	}
-	m.took = time.Since(time.Unix(0, m.answered.Began))
+	m.took = time.Since(began)
 	after, err := st.meter.read(ctx)
 	if err != nil {
 		return m, err

@@ -116,13 +116,14 @@ type statement struct {
 	time  time.Duration
 }
 
-// forget has PostgreSQL count its statements anew.
-func (m *meter) forget(ctx context.Context) error {
-	if !m.counted {
-		return nil
+// begin has PostgreSQL count its statements anew and reads.
+func (m *meter) begin(ctx context.Context) (usage, error) {
+	if m.counted {
+		if _, err := m.db.Exec(ctx, "SELECT pg_stat_statements_reset()"); err != nil {
+			return usage{}, err
+		}
 	}
-	_, err := m.db.Exec(ctx, "SELECT pg_stat_statements_reset()")
-	return err
+	return m.read(ctx)
 }
 
 // slowest returns the statements that took most of PostgreSQL's time.
