@@ -353,6 +353,8 @@ func (s *servers) throughput(ctx context.Context, c contender) (m measured, err 
 	return m, nil
 }
 
+var errNoBacklog = errors.New("messages were sent while no worker ran")
+
 // measure warms the programs up and has them do the work: at an even rate a
 // second, or, when that is 0, as fast as they answer.
 func (st *stage) measure(ctx context.Context, messages, rate int) (m measured, err error) {
@@ -375,6 +377,9 @@ func (st *stage) measure(ctx context.Context, messages, rate int) (m measured, e
 	}
 	began := time.Unix(0, m.answered.Began)
 	if st.servers.Backlog {
+		if a, err := st.arrivals(ctx, false); err != nil || a.Count+int64(messages) > int64(st.sent) {
+			return m, errors.Join(err, errNoBacklog)
+		}
 		began = time.Now()
 		if st.worker, err = start(ctx, st.work); err != nil {
 			return m, err

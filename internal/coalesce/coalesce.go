@@ -23,7 +23,7 @@ type Options struct {
 	// multiples of the time that one took, and longestRest at most. Small batches
 	// cost several times as much for each item, and keep a busy machine from
 	// everything else. Zero: the next begins at once, as it always does after one
-	// caller alone.
+	// caller alone, or after half of Max, which is many enough.
 	Rest float64
 	// Split tells whether a failed batch may be one item's fault. If so, each
 	// item is tried alone, and no bad item fails its neighbours. Nil: never.
@@ -118,7 +118,7 @@ func (g *Group[In, Out]) drain(ctx context.Context) {
 		g.mu.Unlock()
 		began := time.Now()
 		isLate = g.watch(ctx, func() { g.serve(ctx, batch) })
-		if n > 1 && !isLate && g.o.Rest > 0 {
+		if n > 1 && n < g.o.Max/2 && !isLate && g.o.Rest > 0 {
 			<-time.After(min(time.Duration(float64(time.Since(began))*g.o.Rest), longestRest))
 		}
 	}
