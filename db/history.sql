@@ -194,13 +194,16 @@ LIMIT @max_rows;
 -- few match: it reads all that do. No chats mean any. The index has the words of
 -- settled messages; the others are few, and looked through. How many match is not
 -- known when it is planned: hence "+ 0", or it might read every message of an
--- instance. The query is parsed once and not for each text.
+-- instance. The query is parsed once and not for each text. Of its words the index is
+-- asked for the indexed ones alone: those of every second message take it long to
+-- collect. IS TRUE keeps the others from it.
 SELECT sqlc.embed(m), i.name AS instance, c.jid AS chat
 FROM (
     SELECT f.id
     FROM (
         SELECT s.id, s.created_at, s.seq FROM messages s
-        WHERE s.settled_at IS NOT NULL AND s.text IS NOT NULL AND to_tsvector('simple', s.text) @@ (SELECT to_tsquery('simple', @query::text))
+        WHERE s.settled_at IS NOT NULL AND s.text IS NOT NULL AND to_tsvector('simple', s.text) @@ (SELECT to_tsquery('simple', @indexed::text))
+          AND (@indexed::text = @query::text OR (to_tsvector('simple', s.text) @@ (SELECT to_tsquery('simple', @query::text))) IS TRUE)
           AND s.instance_id + 0 = ANY(@instance_ids::bigint[]) AND s.direction::text = ANY(@directions::text[])
           AND (cardinality(@chat_ids::bigint[]) = 0 OR s.chat_id = ANY(@chat_ids::bigint[]))
           AND (cardinality(@statuses::text[]) = 0 OR s.status::text = ANY(@statuses::text[]))
@@ -232,6 +235,20 @@ SELECT count(*)::integer FROM (
     ) a
     LIMIT @max_rows
 ) m;
+
+-- name: UselessWords :many
+-- UselessWords tells by which of the given words, in lower case and as terms of a
+-- tsquery, the index need not be asked: those that are known to begin words of more
+-- than a part of all texts, and those that are no words. PostgreSQL counts the
+-- commonest words with each ANALYZE.
+SELECT w.word::text AS word, COALESCE(k.part > @part::real, false)::boolean AS is_common
+FROM (SELECT unnest(@words::text[]) AS word, unnest(@terms::text[]) AS term) w
+CROSS JOIN LATERAL (
+    SELECT sum(s.most_common_elem_freqs[u.n]) AS part
+    FROM pg_catalog.pg_stats s CROSS JOIN LATERAL unnest(s.most_common_elems::text::text[]) WITH ORDINALITY u(word, n)
+    WHERE s.schemaname = current_schema AND s.tablename = 'messages_text_idx' AND starts_with(u.word, w.word)
+) k
+WHERE k.part > @part::real OR numnode(to_tsquery('simple', w.term)) = 0;
 
 -- name: ChatIDs :many
 -- ChatIDs finds a conversation, by any of its addresses, in each of the given instances.

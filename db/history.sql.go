@@ -962,19 +962,20 @@ FROM (
     FROM (
         SELECT s.id, s.created_at, s.seq FROM messages s
         WHERE s.settled_at IS NOT NULL AND s.text IS NOT NULL AND to_tsvector('simple', s.text) @@ (SELECT to_tsquery('simple', $1::text))
-          AND s.instance_id + 0 = ANY($2::bigint[]) AND s.direction::text = ANY($3::text[])
-          AND (cardinality($4::bigint[]) = 0 OR s.chat_id = ANY($4::bigint[]))
-          AND (cardinality($5::text[]) = 0 OR s.status::text = ANY($5::text[]))
+          AND ($1::text = $2::text OR (to_tsvector('simple', s.text) @@ (SELECT to_tsquery('simple', $2::text))) IS TRUE)
+          AND s.instance_id + 0 = ANY($3::bigint[]) AND s.direction::text = ANY($4::text[])
+          AND (cardinality($5::bigint[]) = 0 OR s.chat_id = ANY($5::bigint[]))
+          AND (cardinality($6::text[]) = 0 OR s.status::text = ANY($6::text[]))
         UNION ALL
         SELECT o.id, o.created_at, o.seq FROM messages o
-        WHERE o.settled_at IS NULL AND o.created_at > '-infinity' AND o.instance_id = ANY($2::bigint[])
-          AND (cardinality($4::bigint[]) = 0 OR o.chat_id = ANY($4::bigint[]))
-          AND o.direction::text = ANY($3::text[]) AND to_tsvector('simple', o.text) @@ (SELECT to_tsquery('simple', $1::text))
-          AND (cardinality($5::text[]) = 0 OR o.status::text = ANY($5::text[]))
+        WHERE o.settled_at IS NULL AND o.created_at > '-infinity' AND o.instance_id = ANY($3::bigint[])
+          AND (cardinality($5::bigint[]) = 0 OR o.chat_id = ANY($5::bigint[]))
+          AND o.direction::text = ANY($4::text[]) AND to_tsvector('simple', o.text) @@ (SELECT to_tsquery('simple', $2::text))
+          AND (cardinality($6::text[]) = 0 OR o.status::text = ANY($6::text[]))
     ) f
-    WHERE (f.created_at, f.seq) < ($6::timestamptz, $7::bigint) AND f.created_at >= $8::timestamptz
+    WHERE (f.created_at, f.seq) < ($7::timestamptz, $8::bigint) AND f.created_at >= $9::timestamptz
     ORDER BY f.created_at DESC, f.seq DESC
-    LIMIT $9
+    LIMIT $10
 ) page
 JOIN messages m ON m.id = page.id
 JOIN instances i ON i.id = m.instance_id
@@ -983,6 +984,7 @@ ORDER BY m.created_at DESC, m.seq DESC
 `
 
 type SearchMessagesParams struct {
+	Indexed     string
 	Query       string
 	InstanceIds []int64
 	Directions  []string
@@ -1004,9 +1006,12 @@ type SearchMessagesRow struct {
 // few match: it reads all that do. No chats mean any. The index has the words of
 // settled messages; the others are few, and looked through. How many match is not
 // known when it is planned: hence "+ 0", or it might read every message of an
-// instance. The query is parsed once and not for each text.
+// instance. The query is parsed once and not for each text. Of its words the index is
+// asked for the indexed ones alone: those of every second message take it long to
+// collect. IS TRUE keeps the others from it.
 func (q *Queries) SearchMessages(ctx context.Context, arg SearchMessagesParams) ([]SearchMessagesRow, error) {
 	rows, err := q.db.Query(ctx, searchMessages,
+		arg.Indexed,
 		arg.Query,
 		arg.InstanceIds,
 		arg.Directions,
@@ -1065,6 +1070,52 @@ func (q *Queries) SearchMessages(ctx context.Context, arg SearchMessagesParams) 
 			&i.Instance,
 			&i.Chat,
 		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const uselessWords = `-- name: UselessWords :many
+SELECT w.word::text AS word, COALESCE(k.part > $1::real, false)::boolean AS is_common
+FROM (SELECT unnest($2::text[]) AS word, unnest($3::text[]) AS term) w
+CROSS JOIN LATERAL (
+    SELECT sum(s.most_common_elem_freqs[u.n]) AS part
+    FROM pg_catalog.pg_stats s CROSS JOIN LATERAL unnest(s.most_common_elems::text::text[]) WITH ORDINALITY u(word, n)
+    WHERE s.schemaname = current_schema AND s.tablename = 'messages_text_idx' AND starts_with(u.word, w.word)
+) k
+WHERE k.part > $1::real OR numnode(to_tsquery('simple', w.term)) = 0
+`
+
+type UselessWordsParams struct {
+	Part  float32
+	Words []string
+	Terms []string
+}
+
+type UselessWordsRow struct {
+	Word     string
+	IsCommon bool
+}
+
+// UselessWords tells by which of the given words, in lower case and as terms of a
+// tsquery, the index need not be asked: those that are known to begin words of more
+// than a part of all texts, and those that are no words. PostgreSQL counts the
+// commonest words with each ANALYZE.
+func (q *Queries) UselessWords(ctx context.Context, arg UselessWordsParams) ([]UselessWordsRow, error) {
+	rows, err := q.db.Query(ctx, uselessWords, arg.Part, arg.Words, arg.Terms)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []UselessWordsRow
+	for rows.Next() {
+		var i UselessWordsRow
+		if err := rows.Scan(&i.Word, &i.IsCommon); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

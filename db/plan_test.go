@@ -552,9 +552,12 @@ func (w weeks) statements() []statement {
 		}},
 		{"SearchMessages", false, func(q *db.Queries) {
 			_, _ = q.SearchMessages(ctx, db.SearchMessagesParams{
-				Query: "'17':*", InstanceIds: all, ChatIds: []int64{}, Directions: directions, Statuses: []string{}, BeforeAt: now,
+				Query: "'17':*", Indexed: "'17':*", InstanceIds: all, ChatIds: []int64{}, Directions: directions, Statuses: []string{}, BeforeAt: now,
 				BeforeSeq: 1 << 40, Since: now.AddDate(-1, 0, 0), MaxRows: 51,
 			})
+		}},
+		{"UselessWords", false, func(q *db.Queries) {
+			_, _ = q.UselessWords(ctx, db.UselessWordsParams{Words: []string{"17"}, Terms: []string{"'17':*"}, Part: 0.01})
 		}},
 		{"ChatIDs", false, func(q *db.Queries) { _, _ = q.ChatIDs(ctx, db.ChatIDsParams{InstanceIds: all, Address: "x@lid"}) }},
 		{"ListChats", false, func(q *db.Queries) {

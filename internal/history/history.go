@@ -211,7 +211,8 @@ type window struct {
 	limit     int32
 	direction []string
 	status    []string
-	query     string
+	words     []string
+	query     string // all of the words
 }
 
 func windowOf(f Filter) (w window, err error) {
@@ -253,7 +254,8 @@ func windowOf(f Filter) (w window, err error) {
 	if f.Overdue && (f.Chat != "" || f.Direction != "" || f.Status != "" || f.Query != "") {
 		return w, invalid("ack_overdue", "goes with instance, since and until alone")
 	}
-	w.query = tsquery(f.Query)
+	w.words = strings.Fields(f.Query)
+	w.query = tsquery(w.words)
 	if !storable(f.Chat) {
 		return w, invalid("chat", "must be UTF-8 without NUL")
 	}
@@ -270,12 +272,12 @@ func storable(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsRune(s, 0)
 }
 
-// tsquery asks for texts that have all words of q; a word matches every word
-// that begins with it. Each is quoted, so that nothing in it is an operator.
-func tsquery(q string) string {
+// tsquery asks for texts that have all words; a word matches every word that begins
+// with it. Each is quoted, so that nothing in it is an operator.
+func tsquery(words []string) string {
 	var terms []string
 	quote := strings.NewReplacer(`\`, `\\`, `'`, `''`)
-	for word := range strings.FieldsSeq(q) {
+	for _, word := range words {
 		terms = append(terms, "'"+quote.Replace(word)+"':*")
 	}
 	return strings.Join(terms, " & ")

@@ -3,6 +3,7 @@ package history
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -75,14 +76,15 @@ func (r *Reader) walk(ctx context.Context, w walker) (page []row, looked *cursor
 			page, err = r.inOrder(ctx, found)
 			return page, nil, err
 		case mayBeRare && len(found) < r.patience.few && seen >= r.patience.enough:
-			if mayBeRare, err = r.isRare(ctx, w.query); err != nil {
+			rare, err := r.rareWords(ctx, w.words)
+			if err != nil {
 				return nil, nil, err
 			}
-			if mayBeRare {
-				page, err = r.lookUp(ctx, start)
+			if rare != "" {
+				page, err = r.lookUp(ctx, start, rare)
 				return page, nil, err
 			}
-			looked.common = true
+			mayBeRare, looked.common = false, true
 		}
 		if time.Since(began) > r.patience.time(w) {
 			page, err = r.inOrder(ctx, found)
@@ -114,20 +116,50 @@ func (r *Reader) step(ctx context.Context, w walker, rows int32) ([]db.WalkMessa
 	return steps, err
 }
 
-// isRare reports whether so few messages match that all may be read.
-func (r *Reader) isRare(ctx context.Context, query string) (bool, error) {
-	n, err := db.New(r.pool).CountMatches(ctx, db.CountMatchesParams{Query: query, MaxRows: r.patience.rare + 1})
-	return n <= r.patience.rare, err
+// commonPart is the part of all texts above which a word is not looked up: of ten
+// million it would take the index seconds to collect the messages of some.
+const commonPart = 0.01
+
+// rareWords returns a query for those of the words that so few messages have that all
+// may be read; it is empty when too many do.
+func (r *Reader) rareWords(ctx context.Context, words []string) (query string, err error) {
+	q := db.New(r.pool)
+	p := db.UselessWordsParams{Part: commonPart}
+	for _, word := range words {
+		p.Words, p.Terms = append(p.Words, strings.ToLower(word)), append(p.Terms, tsquery([]string{word}))
+	}
+	useless, err := q.UselessWords(ctx, p)
+	if err != nil {
+		return "", err
+	}
+	others := words
+	if slices.ContainsFunc(useless, func(u db.UselessWordsRow) bool { return u.IsCommon }) {
+		others = nil
+		for i, word := range words {
+			if !slices.ContainsFunc(useless, func(u db.UselessWordsRow) bool { return u.Word == p.Words[i] }) {
+				others = append(others, word)
+			}
+		}
+	}
+	if len(others) == 0 {
+		return "", nil
+	}
+	query = tsquery(others)
+	n, err := q.CountMatches(ctx, db.CountMatchesParams{Query: query, MaxRows: r.patience.rare + 1})
+	if n > r.patience.rare {
+		query = ""
+	}
+	return query, err
 }
 
-// lookUp finds messages by the index of words.
-func (r *Reader) lookUp(ctx context.Context, w walker) ([]row, error) {
+// lookUp finds messages by the index of words, which is asked for the rare ones.
+func (r *Reader) lookUp(ctx context.Context, w walker, rare string) ([]row, error) {
 	chats := w.chats
 	if chats == nil {
 		chats = []int64{}
 	}
 	return convert(db.New(r.pool).SearchMessages(ctx, db.SearchMessagesParams{
-		Query: w.query, InstanceIds: w.instances, ChatIds: chats, Directions: w.direction, Statuses: w.status,
+		Query: w.query, Indexed: rare, InstanceIds: w.instances, ChatIds: chats, Directions: w.direction, Statuses: w.status,
 		BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, MaxRows: w.limit,
 	}))
 }

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/msgorch/msgorch/internal/testenv"
@@ -40,5 +41,48 @@ func TestAWordThatWasFoundToBeCommonIsNotCountedAgain(t *testing.T) {
 	// A search that begins anew does.
 	if page, _, err = r.List(t.Context(), Filter{Query: "common", Limit: 3}); err != nil || len(page) != 3 {
 		t.Errorf("a new search finds %d messages, %v; want 3", len(page), err)
+	}
+}
+
+// An index takes long to collect what has a common word, so it is asked for the
+// rare ones, and the others are looked for in what these give.
+func TestASearchAsksTheIndexForItsRareWordsAlone(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Pool(t)
+	_, err := pool.Exec(t.Context(), `
+		WITH i AS (INSERT INTO instances (name, gateway) VALUES ('sales', 'evolution') RETURNING id),
+		c AS (INSERT INTO chats (instance_id, jid) SELECT id, '1@s.whatsapp.net' FROM i RETURNING id, instance_id)
+		INSERT INTO messages (id, instance_id, chat_id, direction, status, type, text, created_at, settled_at)
+		SELECT gen_random_uuid(), c.instance_id, c.id, 'inbound', 'received', 'text',
+		       CASE WHEN n % 2 = 0 THEN 'Hola ' ELSE 'Buenas ' END || 'folio' || n, now() + n * interval '1 second', now()
+		FROM c, generate_series(1, 5000) n`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pool.Exec(t.Context(), "ANALYZE messages"); err != nil {
+		t.Fatal(err)
+	}
+	r := &Reader{pool: pool, patience: patience{first: 2, most: 2, few: 1, enough: 2, rare: 20}}
+	for _, c := range []struct{ asked, rare string }{
+		{"hola folio4000", "'folio4000':*"},
+		{"HOL folio4000", "'folio4000':*"},
+		{"folio4000 folio400", "'folio4000':* & 'folio400':*"},
+		{"folio4000 !!!", "'folio4000':* & '!!!':*"},
+		{"hola folio4000 !!!", "'folio4000':*"},
+		{"hola", ""},
+		{"hola buenas", ""},
+		{"hola !!!", ""},
+		{"folio4", ""}, // not common, and too many all the same
+		{"nobody", "'nobody':*"},
+		{"!!!", "'!!!':*"},
+	} {
+		if rare, err := r.rareWords(t.Context(), strings.Fields(c.asked)); err != nil || rare != c.rare {
+			t.Errorf("of %q the index is asked for %q, error %v; want %q", c.asked, rare, err, c.rare)
+		}
+	}
+	for asked, want := range map[string]int{"hola folio4000": 1, "buenas folio4000": 0, "hola folio4000 !!!": 1} {
+		if page, next, err := r.List(t.Context(), Filter{Query: asked}); err != nil || len(page) != want || next != "" {
+			t.Errorf("search for %q: %d messages, next %q, error %v; want %d and no more", asked, len(page), next, err, want)
+		}
 	}
 }
