@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,7 +68,7 @@ func (s *Service) ApplyAll(ctx context.Context, b tasks.GatewayEvents) error {
 // applyChunk applies events together, or, when that fails because of one of
 // them, each alone.
 func (s *Service) applyChunk(ctx context.Context, ids []uuid.UUID) error {
-	waiting, err := s.apply(ctx, ids)
+	waiting, err := s.applies.Do(ctx, ids)
 	if err != nil && db.Away(err) {
 		return unavailable(err)
 	}
@@ -111,6 +112,24 @@ func (s *Service) giveUp(ctx context.Context, id uuid.UUID, cause error) error {
 		return unavailable(err)
 	}
 	return nil
+}
+
+// applyBatch applies the chunks of everyone who waits, in one transaction: apart they
+// would wait for each other's chats.
+func (s *Service) applyBatch(ctx context.Context, batch [][]uuid.UUID) ([][]uuid.UUID, error) {
+	waiting, err := s.apply(ctx, slices.Concat(batch...))
+	if err != nil {
+		return nil, err
+	}
+	out := make([][]uuid.UUID, len(batch))
+	for i, ids := range batch {
+		for _, id := range waiting {
+			if slices.Contains(ids, id) {
+				out[i] = append(out[i], id)
+			}
+		}
+	}
+	return out, nil
 }
 
 // apply applies events in one transaction and returns those that must wait

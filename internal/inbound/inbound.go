@@ -29,6 +29,11 @@ const (
 	storeWidth   = 4
 	storeMax     = 200
 	storeTimeout = 10 * time.Second
+	// Workers apply few large chunks at a time, because two that have news of the
+	// same chat go one after the other all the same.
+	applyWidth   = 2
+	applyMax     = 6
+	applyTimeout = time.Minute
 	// settling is how long a message waits to be applied, so that one which was
 	// written before it and comes a little later is applied before it.
 	settling = 300 * time.Millisecond
@@ -50,9 +55,10 @@ type Config struct {
 
 // Service stores and applies events. It is safe for concurrent use.
 type Service struct {
-	c      Config
-	queue  *queue.Queue
-	stores *coalesce.Group[event, Receipt]
+	c       Config
+	queue   *queue.Queue
+	stores  *coalesce.Group[event, Receipt]
+	applies *coalesce.Group[[]uuid.UUID, []uuid.UUID] // ids of events; answered with those that must wait
 }
 
 // Receipt says what became of an event that is durable now.
@@ -95,6 +101,10 @@ func New(c Config) *Service {
 		Width: storeWidth, Max: storeMax, Timeout: storeTimeout, Rest: 0.5,
 		Split: db.Refused,
 	}, s.storeBatch)
+	s.applies = coalesce.New(coalesce.Options{
+		Width: applyWidth, Max: applyMax, Timeout: applyTimeout, Rest: 2,
+		Split: func(err error) bool { return !db.Away(err) },
+	}, s.applyBatch)
 	return s
 }
 
