@@ -47,36 +47,13 @@ func Fill(ctx context.Context, conn *pgx.Conn, messages int) error {
 			return fmt.Errorf("prepare to fill: %w", err)
 		}
 	}
-	// COPY leaves the end of a page free when a row does not fit. Rows that come one
-	// by one fill such gaps at once; those of millions of pages, all of them cold,
-	// would be filled by the messages that are measured.
-	var full int
-	if err := conn.QueryRow(ctx, "SELECT option_value::integer FROM pg_class, pg_options_to_table(reloptions) WHERE oid = 'messages'::regclass AND option_name = 'fillfactor'").Scan(&full); err != nil {
-		return fmt.Errorf("read how full pages of messages are: %w", err)
-	}
-	if err := fillPages(ctx, conn, full+longRow); err != nil {
-		return err
-	}
 	if err := copyHistory(ctx, conn, messages); err != nil {
-		return err
-	}
-	if err := fillPages(ctx, conn, full); err != nil {
 		return err
 	}
 	for _, sql := range append(indexes, "VACUUM (ANALYZE)", "SET session_replication_role = origin") {
 		if _, err := conn.Exec(ctx, sql); err != nil {
 			return fmt.Errorf("finish filling: %w", err)
 		}
-	}
-	return nil
-}
-
-// longRow is the part of a page, in hundredths, that a message takes.
-const longRow = 6
-
-func fillPages(ctx context.Context, conn *pgx.Conn, full int) error {
-	if _, err := conn.Exec(ctx, fmt.Sprintf("ALTER TABLE messages SET (fillfactor = %d)", full)); err != nil {
-		return fmt.Errorf("set how full pages of messages are: %w", err)
 	}
 	return nil
 }
