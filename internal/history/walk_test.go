@@ -4,24 +4,33 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/msgorch/msgorch/internal/testenv"
 )
 
-// Counting takes as long as there are messages with the words: a reader who goes
-// through page after page must not wait for it each time.
-func TestAWordThatWasFoundToBeCommonIsNotCountedAgain(t *testing.T) {
-	t.Parallel()
+// heardTexts returns a database with n messages, oldest first, whose texts an SQL
+// expression makes of their numbers.
+func heardTexts(t *testing.T, n int, text string) *pgxpool.Pool {
+	t.Helper()
 	pool := testenv.Pool(t)
 	_, err := pool.Exec(t.Context(), `
 		WITH i AS (INSERT INTO instances (name, gateway) VALUES ('sales', 'evolution') RETURNING id),
 		c AS (INSERT INTO chats (instance_id, jid) SELECT id, '1@s.whatsapp.net' FROM i RETURNING id, instance_id)
 		INSERT INTO messages (id, instance_id, chat_id, direction, status, type, text, created_at, settled_at)
-		SELECT gen_random_uuid(), c.instance_id, c.id, 'inbound', 'received', 'text',
-		       CASE WHEN n <= 30 THEN 'common once' ELSE 'other' END, now() + n * interval '1 second', now()
-		FROM c, generate_series(1, 70) n`)
+		SELECT gen_random_uuid(), c.instance_id, c.id, 'inbound', 'received', 'text', `+text+`, now() + n * interval '1 second', now()
+		FROM c, generate_series(1, $1::integer) n`, n)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return pool
+}
+
+// Counting takes as long as there are messages with the words: a reader who goes
+// through page after page must not wait for it each time.
+func TestAWordThatWasFoundToBeCommonIsNotCountedAgain(t *testing.T) {
+	t.Parallel()
+	pool := heardTexts(t, 70, "CASE WHEN n <= 30 THEN 'common once' ELSE 'other' END")
 	// Nothing matches among the first two, and too many do among all.
 	r := &Reader{pool: pool, patience: patience{first: 2, most: 2, few: 1, enough: 2, rare: 5}}
 	f := Filter{Query: "common", Limit: 3}
@@ -48,17 +57,7 @@ func TestAWordThatWasFoundToBeCommonIsNotCountedAgain(t *testing.T) {
 // rare ones, and the others are looked for in what these give.
 func TestASearchAsksTheIndexForItsRareWordsAlone(t *testing.T) {
 	t.Parallel()
-	pool := testenv.Pool(t)
-	_, err := pool.Exec(t.Context(), `
-		WITH i AS (INSERT INTO instances (name, gateway) VALUES ('sales', 'evolution') RETURNING id),
-		c AS (INSERT INTO chats (instance_id, jid) SELECT id, '1@s.whatsapp.net' FROM i RETURNING id, instance_id)
-		INSERT INTO messages (id, instance_id, chat_id, direction, status, type, text, created_at, settled_at)
-		SELECT gen_random_uuid(), c.instance_id, c.id, 'inbound', 'received', 'text',
-		       CASE WHEN n % 2 = 0 THEN 'Hola ' ELSE 'Buenas ' END || 'folio' || n, now() + n * interval '1 second', now()
-		FROM c, generate_series(1, 5000) n`)
-	if err != nil {
-		t.Fatal(err)
-	}
+	pool := heardTexts(t, 5000, "CASE WHEN n % 2 = 0 THEN 'Hola ' ELSE 'Buenas ' END || 'folio' || n")
 	if _, err := pool.Exec(t.Context(), "ANALYZE messages"); err != nil {
 		t.Fatal(err)
 	}
