@@ -139,7 +139,7 @@ func (s *Server) acceptOnGraph(w http.ResponseWriter, r *http.Request, f *Faults
 	}
 	posted := make(chan struct{})
 	s.announceOnGraph(f, n, e, posted)
-	patience := time.NewTimer(beforeAnswerWait)
+	patience := time.NewTimer(s.opts.WebhookFirst)
 	defer patience.Stop()
 	select {
 	case <-posted:

@@ -38,6 +38,7 @@ type Options struct {
 	WebhookWorkers  int           // webhooks in flight at a time; default 64
 	WebhookAttempts int           // tries of one webhook; default 10
 	WebhookBackoff  time.Duration // wait after the first failed try, doubled each time up to 5 min; default 500 ms
+	WebhookFirst    time.Duration // longest wait of an answer for the webhook that is to come before it; default 500 ms
 }
 
 // withDefaults fills in what was left out.
@@ -50,6 +51,7 @@ func (o Options) withDefaults() Options {
 	o.WebhookWorkers = cmp.Or(o.WebhookWorkers, 64)
 	o.WebhookAttempts = cmp.Or(o.WebhookAttempts, 10)
 	o.WebhookBackoff = cmp.Or(o.WebhookBackoff, 500*time.Millisecond)
+	o.WebhookFirst = cmp.Or(o.WebhookFirst, 500*time.Millisecond)
 	return o
 }
 

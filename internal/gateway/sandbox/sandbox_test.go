@@ -2,6 +2,7 @@ package sandbox_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -27,6 +29,7 @@ type gateway struct {
 
 func newGateway(t *testing.T, o sandbox.Options) *gateway {
 	t.Helper()
+	o.WebhookFirst = cmp.Or(o.WebhookFirst, time.Minute) // a slow machine is no slow receiver
 	s := sandbox.New(o)
 	web := httptest.NewServer(s)
 	t.Cleanup(web.Close)

@@ -11,10 +11,6 @@ import (
 	"time"
 )
 
-// beforeAnswerWait bounds how long an answer waits for its send.message
-// webhook, should the receiver be slow or away.
-const beforeAnswerWait = 500 * time.Millisecond
-
 // sendText takes one text.
 func (s *Server) sendText(w http.ResponseWriter, r *http.Request) {
 	e := s.newSent(r)
@@ -79,7 +75,7 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, f *Faults, e *se
 	}
 	posted := make(chan struct{})
 	s.announce(f, e, posted)
-	patience := time.NewTimer(beforeAnswerWait)
+	patience := time.NewTimer(s.opts.WebhookFirst)
 	defer patience.Stop()
 	select {
 	case <-posted:
