@@ -40,6 +40,7 @@ func (a *app) bench() *cli.Command {
 				&cli.DurationFlag{Name: "postgres-delay", Usage: "`TIME` that each round trip to PostgreSQL takes longer"},
 				&cli.StringSliceFlag{Name: "set", Usage: "`NAME=VALUE` for API and worker, such as WORKER_SERVERS=4"},
 				&cli.BoolFlag{Name: "latency", Value: true, Usage: "also measure single messages at even rates"},
+				&cli.IntSliceFlag{Name: "rate", Usage: "only measure single messages at `N` a second"},
 				&cli.StringSliceFlag{Name: "only", Usage: "`NAME` of what to measure: asynq, river, api, outbox, enqueue, hear, full"},
 				&cli.StringFlag{Name: "peers", Usage: "`FILE` with the peers' program; without it only ours are measured"},
 			}},
@@ -79,7 +80,7 @@ func (a *app) runBench(ctx context.Context, c *cli.Command) error {
 	}
 	o := bench.Options{
 		Messages: c.Int("messages"), Chats: c.Int("chats"), Callers: c.Int("callers"), Rounds: c.Int("rounds"),
-		Latency: c.Bool("latency"), Backlog: c.Bool("backlog"), History: c.Int("history"), Steady: c.Int("steady"), Keep: c.Bool("keep"),
+		Latency: c.Bool("latency"), Rates: c.IntSlice("rate"), Backlog: c.Bool("backlog"), History: c.Int("history"), Steady: c.Int("steady"), Keep: c.Bool("keep"),
 		RedisDelay: c.Duration("redis-delay"), PostgresDelay: c.Duration("postgres-delay"),
 		Bin: filepath.Dir(programs["msgorch"]), Peers: c.String("peers"), Only: c.StringSlice("only"),
 		DatabaseURL: cfg.DatabaseURL, RedisURL: getenv("REDIS_URL"), Out: a.stdout,

@@ -24,10 +24,11 @@ import (
 type Options struct {
 	Messages, Chats, Callers, Rounds int
 
-	Latency bool // also measure single messages at even rates
-	Backlog bool // accept everything before the worker starts; the clock runs from then on
-	Steady  int  // rounds with the history in which as many messages are deleted as come; 0: none
-	History int  // also measure with so many messages in history, and lists of them; 0: not
+	Latency bool  // also measure single messages at even rates
+	Rates   []int // a second: only measure single messages at these; empty: after rounds, at shares of the most
+	Backlog bool  // accept everything before the worker starts; the clock runs from then on
+	Steady  int   // rounds with the history in which as many messages are deleted as come; 0: none
+	History int   // also measure with so many messages in history, and lists of them; 0: not
 
 	Keep bool // leave the database with the history for the next run, which takes it as it is
 
@@ -65,6 +66,9 @@ func Run(ctx context.Context, o Options) error {
 	if err := s.fill(ctx); err != nil {
 		return err
 	}
+	if len(o.Rates) > 0 {
+		return s.latencies(ctx, o.evenRates())
+	}
 	contenders := o.contenders()
 	runs := map[string][]measured{}
 	for round := range o.Rounds {
@@ -92,7 +96,7 @@ func Run(ctx context.Context, o Options) error {
 	if !o.Latency || !slices.ContainsFunc(contenders, func(c contender) bool { return c.name == "api" }) {
 		return nil
 	}
-	return s.latencies(ctx, middle(runs["api"]).rate(o.Messages))
+	return s.latencies(ctx, sharesOf(middle(runs["api"]).rate(o.Messages)))
 }
 
 func (o Options) say(format string, args ...any) { _, _ = fmt.Fprintf(o.Out, format, args...) }

@@ -4,12 +4,18 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
 func ms(nanoseconds int64) string {
 	return fmt.Sprintf("%.1f ms", float64(nanoseconds)/float64(time.Millisecond))
+}
+
+// eachOf says how much of a time falls to each of so many messages.
+func eachOf(messages int) func(time.Duration) string {
+	return func(t time.Duration) string {
+		return fmt.Sprintf("%.0f µs", float64(t.Microseconds())/float64(messages))
+	}
 }
 
 // report prints what the rounds showed.
@@ -36,9 +42,7 @@ func (o Options) report(contenders []contender, runs map[string][]measured) {
 	for _, c := range contenders {
 		m := middle(runs[c.name])
 		u := m.used
-		each := func(t time.Duration) string {
-			return fmt.Sprintf("%.0f µs", float64(t.Microseconds())/float64(o.Messages))
-		}
+		each := eachOf(o.Messages)
 		count := func(n int64) string { return fmt.Sprintf("%.2f", float64(n)/float64(o.Messages)) }
 		statements := "–"
 		if u.statements >= 0 {
@@ -50,37 +54,66 @@ func (o Options) report(contenders []contender, runs map[string][]measured) {
 			m.peak["api"]>>20, m.peak["worker"]>>20)
 	}
 	for _, c := range contenders {
-		if m := middle(runs[c.name]); c.ours && len(m.slowest) > 0 {
-			o.say("\n| %s: SQL | calls | messages a call | time a call | time a message |\n|---|---|---|---|---|\n", c.label)
-			for _, s := range m.slowest {
-				o.say("| %s | %d | %.1f | %s | %.0f µs |\n", s.name, s.calls, float64(o.Messages)/float64(s.calls),
-					ms(s.time.Nanoseconds()/s.calls), float64(s.time.Microseconds())/float64(o.Messages))
-			}
-		}
+		o.statements(c, middle(runs[c.name]), o.Messages)
 	}
 	o.say("\n")
+}
+
+// statements prints which SQL one of ours spent its time with.
+func (o Options) statements(c contender, m measured, messages int) {
+	if !c.ours || len(m.slowest) == 0 {
+		return
+	}
+	o.say("\n| %s: SQL | calls | messages a call | time a call | time a message |\n|---|---|---|---|---|\n", c.label)
+	for _, s := range m.slowest {
+		o.say("| %s | %d | %.1f | %s | %.0f µs |\n", s.name, s.calls, float64(messages)/float64(s.calls),
+			ms(s.time.Nanoseconds()/s.calls), float64(s.time.Microseconds())/float64(messages))
+	}
+}
+
+// evenRate is a rate at which single messages are measured.
+type evenRate struct {
+	what    string
+	rate    int // a second
+	seconds int
+}
+
+// idle is so slow that every message finds everybody asleep.
+var idle = evenRate{"idle: 50/s", 50, 20} //nolint:gochecknoglobals // a constant in all but syntax
+
+// sharesOf are the rates that tell how a machine fares which could do the most.
+func sharesOf(most float64) []evenRate {
+	rates := []evenRate{idle}
+	for _, share := range []struct {
+		what string
+		of   float64
+	}{{"a quarter of the most", 0.25}, {"half of the most", 0.5}, {"three quarters", 0.75}} {
+		rate := int(most * share.of)
+		rates = append(rates, evenRate{fmt.Sprintf("%s: %d/s", share.what, rate), rate, 10})
+	}
+	return rates
+}
+
+// evenRates are those that were asked for.
+func (o Options) evenRates() []evenRate {
+	var rates []evenRate
+	for _, rate := range o.Rates {
+		rates = append(rates, evenRate{fmt.Sprintf("%d/s", rate), rate, 10})
+	}
+	return rates
 }
 
 // latencies measures how long one message takes while others come at an even
 // rate, whoever still waits: ours, and, to tell what the machine can do, raw
 // asynq's at the same rates.
-func (s *servers) latencies(ctx context.Context, most float64) error {
-	s.say("| at an even rate | by | accepted p50 | p99 | at the gateway p50 | p99 | CPU each |\n|---|---|---|---|---|---|---|\n")
-	for _, r := range []struct {
-		what    string
-		rate    float64
-		seconds int
-	}{
-		{"idle: 50/s", 50, 20},
-		{"a quarter of the most", most / 4, 10},
-		{"half of the most", most / 2, 10},
-		{"three quarters", most * 3 / 4, 10},
-	} {
+func (s *servers) latencies(ctx context.Context, rates []evenRate) error {
+	s.say("| at an even rate | by | accepted p50 | p99 | at the gateway p50 | p99 | CPU each | API | worker | PostgreSQL | Redis |\n|---|---|---|---|---|---|---|---|---|---|---|\n")
+	for _, r := range rates {
 		for _, c := range s.contenders() {
 			if c.name != "api" && c.name != "asynq" {
 				continue
 			}
-			if err := s.latency(ctx, c, r.what, int(r.rate), r.seconds); err != nil {
+			if err := s.latency(ctx, c, r); err != nil {
 				return err
 			}
 		}
@@ -88,14 +121,14 @@ func (s *servers) latencies(ctx context.Context, most float64) error {
 	return nil
 }
 
-func (s *servers) latency(ctx context.Context, c contender, what string, rate, seconds int) error {
-	messages := rate * seconds
+func (s *servers) latency(ctx context.Context, c contender, r evenRate) error {
+	messages := r.rate * r.seconds
 	st, err := s.setUp(ctx, c, warmUp+messages)
 	if err != nil {
 		return err
 	}
 	defer st.tearDown(ctx)
-	m, err := st.measure(ctx, messages, rate)
+	m, err := st.measure(ctx, messages, r.rate)
 	if err != nil {
 		return err
 	}
@@ -110,9 +143,11 @@ func (s *servers) latency(ctx context.Context, c contender, what string, rate, s
 		}
 	}
 	slices.Sort(took)
-	if !strings.Contains(what, "/s") {
-		what = fmt.Sprintf("%s: %d/s", what, rate)
+	each := eachOf(messages)
+	s.say("| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", r.what, c.label, ms(m.answered.P50), ms(m.answered.P99), ms(took[len(took)/2]), ms(took[len(took)*99/100]),
+		m.used.cpuOf(messages), each(m.used.cpu["api"]), each(m.used.cpu["worker"]), each(m.used.cpu["postgres"]), each(m.used.cpu["redis"]))
+	if len(s.Rates) > 0 {
+		s.statements(c, m, messages)
 	}
-	s.say("| %s | %s | %s | %s | %s | %s | %s |\n", what, c.label, ms(m.answered.P50), ms(m.answered.P99), ms(took[len(took)/2]), ms(took[len(took)*99/100]), m.used.cpuOf(messages))
 	return nil
 }
