@@ -1,8 +1,11 @@
 -- name: AcceptMessages :many
 -- AcceptMessages stores outbound messages that were accepted together, in the
--- order given, and makes their chats. It answers with those that are new, and
--- those whose instance does not exist; a missing one met its idempotency key in
--- an earlier message. Empty text and the zero time mean null.
+-- order given. It answers with those that are new, and with those for which
+-- something is missing: their instance, or their chat, which OpenChats makes. When
+-- a chat is missing nothing is stored, so that what is accepted together stays in
+-- order. Who is not in the answer then met its idempotency key in an earlier
+-- message, or, when that was committed meanwhile and this does not see it, is to be
+-- accepted again. Empty text and the zero time mean null.
 --
 -- Here and elsewhere "instance_id + 0" hides the column from every index but the
 -- one that is meant, which finds the row by the rest: on a small table the planner
@@ -10,11 +13,7 @@
 --
 -- Nobody waits for a chat: one that another transaction holds is brought up to
 -- date by that one. Without bump no chat is held either, for a transaction that
--- may stay open. Only a chat that another transaction is just making must be
--- waited for; when it was made meanwhile, this does not see it, and the message
--- is missing and not known by its key: then it is to be accepted again.
---
--- A chat is found by any of its addresses, and made by whoever adds the first.
+-- may stay open. A chat is found by any of its addresses.
 WITH asked AS (
     SELECT row_number() OVER () AS ord, a.*
     FROM (
@@ -47,33 +46,19 @@ WITH asked AS (
         SELECT 1 FROM messages m
         WHERE m.instance_id + 0 = k.instance_id AND m.idempotency_key = NULLIF(k.idempotency_key, '')
     )
-), opened AS (
-    INSERT INTO addresses (address, instance_id, jid, chat_id)
-    SELECT n.address, n.instance_id, n.jid, nextval('chats_id_seq')
-    FROM (
-        SELECT DISTINCT ON (u.address, u.instance_id) u.address, u.instance_id, u.jid FROM unseen u
-        WHERE u.chat_id IS NULL
-        ORDER BY u.address, u.instance_id
-    ) n
-    ON CONFLICT ON CONSTRAINT addresses_pkey DO NOTHING
-    RETURNING address, instance_id, jid, chat_id
-), made AS (
-    INSERT INTO chats (id, instance_id, jid, last_message_at) OVERRIDING SYSTEM VALUE
-    SELECT o.chat_id, o.instance_id, o.jid, now() FROM opened o
+), ready AS (
+    SELECT u.* FROM unseen u WHERE (SELECT count(*) FROM unseen x WHERE x.chat_id IS NULL) = 0
 ), bumped AS (
     UPDATE chats c SET last_message_at = GREATEST(c.last_message_at, now()), unread = 0
     WHERE @bump::boolean AND c.id = ANY(ARRAY(
-        SELECT o.id FROM chats o WHERE o.id = ANY(ARRAY(SELECT u.chat_id FROM unseen u)) FOR NO KEY UPDATE SKIP LOCKED))
-), named AS (
-    -- A map instead of a join, which would compare each message with each new chat.
-    SELECT jsonb_object_agg(o.instance_id || ' ' || o.address, o.chat_id) AS ids FROM opened o
+        SELECT o.id FROM chats o WHERE o.id = ANY(ARRAY(SELECT u.chat_id FROM ready u)) FOR NO KEY UPDATE SKIP LOCKED))
 ), fresh AS (
     INSERT INTO messages (
         id, instance_id, chat_id, direction, status, type, text, content, reply_to, priority,
         send_at, expires_at, metadata, idempotency_key, request_hash,
         next_attempt_at, task_batch, history, created_at
     )
-    SELECT u.id, u.instance_id, COALESCE(u.chat_id, u.new_id), 'outbound',
+    SELECT u.id, u.instance_id, u.chat_id, 'outbound',
            (CASE WHEN t.send_at > now() THEN 'scheduled' ELSE 'queued' END)::message_status,
            u.type, NULLIF(u.text, ''), NULLIF(u.content, '')::jsonb, NULLIF(u.reply_to, '00000000-0000-0000-0000-000000000000'), u.priority::message_priority,
            t.send_at, NULLIF(u.expires_at, '0001-01-01 00:00:00+00'), u.metadata::jsonb,
@@ -82,27 +67,44 @@ WITH asked AS (
            jsonb_build_array(jsonb_build_object(
                'status', CASE WHEN t.send_at > now() THEN 'scheduled' ELSE 'queued' END, 'at', now())),
            now()
-    FROM (
-        SELECT u.*, CASE WHEN u.chat_id IS NULL THEN ((SELECT n.ids FROM named n) ->> (u.instance_id || ' ' || u.address))::bigint END AS new_id
-        FROM unseen u
-    ) u
+    FROM ready u
     CROSS JOIN LATERAL (SELECT NULLIF(u.send_at, '0001-01-01 00:00:00+00') AS send_at) t
-    WHERE u.chat_id IS NOT NULL OR u.new_id IS NOT NULL
     ORDER BY u.ord
     ON CONFLICT (instance_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING id, created_at
 ), spoken AS (
-    -- Where the chat is not called as the caller called it; a map, as above.
-    SELECT jsonb_object_agg(u.id, u.chat) AS chats FROM unseen u WHERE u.chat <> u.jid
+    -- Where the chat is not called as the caller called it. A map instead of a
+    -- join, which would compare each message with each.
+    SELECT jsonb_object_agg(u.id, u.chat) AS chats FROM ready u WHERE u.chat <> u.jid
 ), files AS (
     INSERT INTO uploads (message_id, data)
     SELECT t.id, t.data
     FROM (SELECT unnest(@upload_ids::uuid[]) AS id, unnest(@uploads::bytea[]) AS data) t
     WHERE t.id = ANY(ARRAY(SELECT f.id FROM fresh f))
 )
-SELECT f.id, true AS instance_known, f.created_at, COALESCE((SELECT s.chats FROM spoken s) ->> f.id::text, '')::text AS chat FROM fresh f
+SELECT f.id, ''::text AS missing, f.created_at, COALESCE((SELECT s.chats FROM spoken s) ->> f.id::text, '')::text AS chat FROM fresh f
 UNION ALL
-SELECT k.id, false, now(), '' FROM known k WHERE k.instance_id IS NULL;
+SELECT k.id, 'instance', now(), '' FROM known k WHERE k.instance_id IS NULL
+UNION ALL
+SELECT u.id, 'chat', now(), '' FROM unseen u WHERE u.chat_id IS NULL;
+
+-- name: OpenChats :exec
+-- OpenChats makes the chats of addresses that have none; whoever adds an address
+-- first makes its chat, and others wait until that is committed.
+WITH opened AS (
+    INSERT INTO addresses (address, instance_id, jid, chat_id)
+    SELECT n.address, n.instance_id, n.jid, nextval('chats_id_seq')
+    FROM (
+        SELECT DISTINCT ON (a.address, i.id) a.address, i.id AS instance_id, a.jid
+        FROM (SELECT unnest(@instances::text[]) AS instance, unnest(@chats::text[]) AS jid, unnest(@addresses::text[]) AS address) a
+        JOIN instances i ON i.name = a.instance AND i.deleted_at IS NULL
+        ORDER BY a.address, i.id
+    ) n
+    ON CONFLICT ON CONSTRAINT addresses_pkey DO NOTHING
+    RETURNING address, instance_id, jid, chat_id
+)
+INSERT INTO chats (id, instance_id, jid, last_message_at) OVERRIDING SYSTEM VALUE
+SELECT o.chat_id, o.instance_id, o.jid, now() FROM opened o;
 
 -- name: MessageByKey :one
 -- MessageByKey finds the message that an idempotency key stands for.

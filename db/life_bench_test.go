@@ -22,6 +22,14 @@ func BenchmarkLife(b *testing.B) {
 	if _, err := pool.Exec(ctx, "INSERT INTO instances (name, gateway) VALUES ('sales', 'sandbox')"); err != nil {
 		b.Fatal(err)
 	}
+	jid := func(n int) string { return fmt.Sprintf("5215550%06d@s.whatsapp.net", n) }
+	var chats db.OpenChatsParams
+	for n := range 1000 {
+		chats.Instances, chats.Chats, chats.Addresses = append(chats.Instances, "sales"), append(chats.Chats, jid(n)), append(chats.Addresses, address.Of(jid(n)))
+	}
+	if err := q.OpenChats(ctx, chats); err != nil {
+		b.Fatal(err)
+	}
 	var spent [4]time.Duration
 	n := 0
 	for b.Loop() {
@@ -32,9 +40,9 @@ func BenchmarkLife(b *testing.B) {
 			n++
 			accept.Ids = append(accept.Ids, uuid.Must(uuid.NewV7()))
 			accept.Instances = append(accept.Instances, "sales")
-			jid := fmt.Sprintf("5215550%06d@s.whatsapp.net", n*7919%1000)
-			accept.Chats = append(accept.Chats, jid)
-			accept.Addresses = append(accept.Addresses, address.Of(jid))
+			chat := jid(n * 7919 % 1000)
+			accept.Chats = append(accept.Chats, chat)
+			accept.Addresses = append(accept.Addresses, address.Of(chat))
 			accept.Types = append(accept.Types, "text")
 			accept.Texts = append(accept.Texts, fmt.Sprintf("Hola, su pedido %d está listo", n))
 			accept.Contents = append(accept.Contents, "")

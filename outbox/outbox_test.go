@@ -401,6 +401,49 @@ func TestABadMessageDoesNotFailItsNeighbours(t *testing.T) {
 	}
 }
 
+func TestNewChatsAndKnownOnesAreAcceptedTogether(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	first := b.send(t, hello("known"))
+	to := func(key, number string) tasks.SendMessage {
+		m := hello(key)
+		m.To = number
+		return m
+	}
+	nobody := hello("nobody's")
+	nobody.Instance = "nobody"
+	batch := []tasks.SendMessage{
+		to("a1", "+5215550000002"), hello("k1"), to("a2", "+5215550000002"), hello("known"), nobody, to("b1", "+5215550000003"), hello("k2"),
+	}
+	results, err := b.AcceptAll(t.Context(), batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range results {
+		switch key := batch[i].Key; {
+		case key == "nobody's":
+			if code(r.Err) != "unknown_instance" {
+				t.Errorf("%s: error = %v", key, r.Err)
+			}
+		case r.Err != nil:
+			t.Errorf("%s: %v", key, r.Err)
+		case r.Receipt.Replayed != (key == "known"):
+			t.Errorf("%s: replayed = %t", key, r.Receipt.Replayed)
+		}
+	}
+	if results[3].Receipt.ID != first.ID {
+		t.Error("the repeated message has another id")
+	}
+	var order string
+	err = b.pool.QueryRow(t.Context(), "SELECT string_agg(idempotency_key, ' ' ORDER BY seq) FROM messages").Scan(&order)
+	if want := "known a1 k1 a2 b1 k2"; err != nil || order != want {
+		t.Errorf("stored %q, %v; want %q", order, err, want)
+	}
+	if n := b.count(t, "SELECT count(*) FROM chats"); n != 3 {
+		t.Errorf("%d chats, want 3", n)
+	}
+}
+
 func TestWhatAMessageMustNotSay(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)

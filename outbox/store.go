@@ -138,17 +138,27 @@ func storeTimes(ctx context.Context, q *db.Queries, group uuid.UUID, batch []tas
 		return nil, fmt.Errorf("accept messages: %w", err)
 	}
 	told := make(map[uuid.UUID]db.AcceptMessagesRow, len(rows))
+	var opening db.OpenChatsParams
 	for _, row := range rows {
 		told[row.ID] = row
+	}
+	for n, id := range args.Ids {
+		if told[id].Missing == missingChat {
+			opening.Instances = append(opening.Instances, args.Instances[n])
+			opening.Chats = append(opening.Chats, args.Chats[n])
+			opening.Addresses = append(opening.Addresses, args.Addresses[n])
+		}
 	}
 	var again []int
 	for n, i := range at {
 		row, isTold := told[args.Ids[n]]
 		answers[i].receipt.ID, answers[i].receipt.Chat = args.Ids[n], cmp.Or(row.Chat, args.Chats[n])
 		switch {
-		case isTold && !row.InstanceKnown:
+		case row.Missing == missingInstance:
 			answers[i].err = fault.New(fault.Invalid, "unknown_instance", "No instance has this name.").
 				At("instance").Because(ErrUnknownInstance)
+		case len(opening.Chats) > 0: // then nothing was stored
+			again = append(again, i)
 		case isTold:
 			answers[i].receipt.CreatedAt = row.CreatedAt
 			answers[i].receipt.Status = statusAt(batch[i].SendAt, row.CreatedAt)
@@ -161,11 +171,22 @@ func storeTimes(ctx context.Context, q *db.Queries, group uuid.UUID, batch []tas
 			}
 		}
 	}
+	if len(opening.Chats) > 0 {
+		if err := q.OpenChats(ctx, opening); err != nil {
+			return nil, fmt.Errorf("open chats: %w", err)
+		}
+	}
 	return answers, storeAgain(ctx, q, group, batch, answers, again, bump, tries-1)
 }
 
-// storeAgain stores the messages whose chat was made by somebody else while
-// theirs was looked for. The chats are there now.
+// What AcceptMessages may miss.
+const (
+	missingInstance = "instance"
+	missingChat     = "chat"
+)
+
+// storeAgain stores the messages whose chats were just made, or whose key somebody
+// else stored while it was looked for.
 func storeAgain(ctx context.Context, q *db.Queries, group uuid.UUID, batch []tasks.SendMessage, answers []accepted, at []int, bump bool, tries int) error {
 	if len(at) == 0 {
 		return nil
