@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -18,7 +19,8 @@ import (
 const (
 	lookOften  = 20 * time.Millisecond
 	lookSeldom = 100 * time.Millisecond
-	restless   = 2 * time.Second // after the last task
+	restless   = 2 * time.Second        // after the last task
+	knownFor   = lookSeldom + lookOften // how long it is known whether anything is to come later
 )
 
 // Bell has asynq's servers look for work at the moment when there is some. asynq
@@ -85,9 +87,10 @@ type patientClient struct {
 	vain   bool            // the last round found nothing
 	busy   time.Time       // when a task was last found
 
-	// Only the server's one forwarding goroutine uses these.
-	anyDelayed bool
-	asked      time.Time // when anyDelayed was true or false
+	// Whoever looks notes it, for the other one.
+	mu      sync.Mutex
+	coming  bool      // whether anything was to come later
+	noticed time.Time // when that was so
 }
 
 // EvalSha implements redis.Scripter.
@@ -158,25 +161,44 @@ func (p *patientClient) rest(ctx context.Context) bool {
 		case <-p.stop:
 			return false
 		case <-time.After(wait):
-			if p.any(ctx, p.pending) {
+			if p.peek(ctx) {
 				return true
 			}
 		}
 	}
 }
 
+// peek reports whether a task may be there. It looks at what is to come later
+// with the same round trip, so that nobody else need look while the server rests.
+func (p *patientClient) peek(ctx context.Context) bool {
+	var waiting, coming *redis.IntCmd
+	_, _ = p.Pipelined(ctx, func(pipe redis.Pipeliner) error { // each answer has the error
+		waiting, coming = pipe.Exists(ctx, p.pending...), pipe.Exists(ctx, p.delayed...)
+		return nil
+	})
+	p.notice(isThere(coming))
+	return isThere(waiting)
+}
+
+func (p *patientClient) notice(coming bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.coming, p.noticed = coming, time.Now()
+}
+
 // mayForward reports whether there is anything that was to come later. A server
 // asks for each of its queues in turn.
 func (p *patientClient) mayForward(ctx context.Context) bool {
-	if time.Since(p.asked) > delayedInterval/2 {
-		p.anyDelayed, p.asked = p.any(ctx, p.delayed), time.Now()
+	p.mu.Lock()
+	coming, fresh := p.coming, time.Since(p.noticed) <= knownFor
+	p.mu.Unlock()
+	if !fresh {
+		coming = isThere(p.Exists(ctx, p.delayed...))
+		p.notice(coming)
 	}
-	return p.anyDelayed
+	return coming
 }
 
-// any reports whether one of these keys may be there. A cluster, whose queues are
-// on several nodes, does not say.
-func (p *patientClient) any(ctx context.Context, keys []string) bool {
-	n, err := p.Exists(ctx, keys...).Result()
-	return err != nil || n > 0
-}
+// isThere reports whether one of the keys may be there. A cluster, whose queues
+// are on several nodes, does not say.
+func isThere(n *redis.IntCmd) bool { return n.Err() != nil || n.Val() > 0 }
