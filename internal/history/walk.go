@@ -32,11 +32,14 @@ func usualPatience() patience {
 	return patience{first: 400, most: 6400, words: 80 * time.Millisecond, statuses: 3 * time.Millisecond, few: 1, enough: 6000, rare: 1000}
 }
 
-func (p patience) time(w walker) time.Duration {
+// isOver reports whether a page that is not full should end, of so many messages
+// seen, instead of looking at so many more. Looking at a status is so quick that the
+// next step, which is as long as all before, must be counted beforehand.
+func (p patience) isOver(w walker, took time.Duration, seen, next int32) bool {
 	if w.query != "" {
-		return p.words
+		return took > p.words
 	}
-	return p.statuses
+	return took+took*time.Duration(next)/time.Duration(seen) > p.statuses
 }
 
 // walker looks for messages that no index finds in order: by words, or by a status
@@ -86,7 +89,7 @@ func (r *Reader) walk(ctx context.Context, w walker) (page []row, looked *cursor
 			}
 			mayBeRare, looked.common = false, true
 		}
-		if time.Since(began) > r.patience.time(w) {
+		if r.patience.isOver(w, time.Since(began), seen, min(2*rows, r.patience.most)) {
 			page, err = r.inOrder(ctx, found)
 			return page, looked, err
 		}
