@@ -46,7 +46,7 @@ pace: ## the promises about time: a minute's rate, two minutes without a gateway
 .PHONY: bench
 bench: build ## how fast this machine is, beside raw asynq and River (ONLY="api river", BENCH="--rounds 1")
 	@cd internal/bench/peers && CGO_ENABLED=0 go build -o $(CURDIR)/$(BIN)/ .
-	@export SERVICES_POSTGRES='-c shared_preload_libraries=pg_stat_statements'; \
+	@export SERVICES_POSTGRES='-c shared_preload_libraries=pg_stat_statements -c min_wal_size=1GB'; \
 		scripts/services run .run/bench -- bash -c 'REDIS_URL=$${REDIS_URL%/*}/63 $(BIN)/msgorch bench run --peers $(CURDIR)/$(BIN)/peers $(foreach name,$(ONLY),--only $(name)) $(BENCH)'
 
 .PHONY: build

@@ -79,7 +79,7 @@ func lists(chat string) []struct{ what, path string } {
 // pages measures lists of a long history, one page after another, and what a
 // sweep of the relay costs meanwhile.
 func (s *servers) pages(ctx context.Context) error {
-	const most = 300 // pages of each
+	const most = 1000 // pages of each
 	var c contender
 	for _, c = range s.contenders() {
 		if c.name == full {
