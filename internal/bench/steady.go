@@ -3,21 +3,19 @@ package bench
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
-	"slices"
+	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/msgorch/msgorch/internal/history"
+	"github.com/msgorch/msgorch/tasks"
 )
 
-const (
-	purgePatience = 5 * time.Minute
-	day           = 24 * time.Hour
-)
-
-// steady has as many messages go as come: in each round the retention ends so much
-// earlier that the same number of old ones is deleted, while others are sent. A
-// database that only grows, or slows down, shows.
+// steady has as many messages go as come: in each round the oldest are deleted, as
+// workers do it, while as many others are sent. After enough rounds every message
+// is one that was sent here. A database that only grows, or slows down, shows.
 func (s *servers) steady(ctx context.Context) error {
 	var c contender
 	for _, each := range s.contenders() {
@@ -25,66 +23,71 @@ func (s *servers) steady(ctx context.Context) error {
 			c = each
 		}
 	}
-	s.say("\n| as many messages go as come | messages/s | accepted p99 | deleted | deleted after | messages and their indexes | the whole database |\n|---|---|---|---|---|---|---|\n")
-	own := s.Env
-	defer func() { s.Env = own }()
-	keep := fillSpan
+	s.say("\n| as many messages go as come | messages/s | accepted p99 | deleted | took | messages | their indexes | the whole database |\n|---|---|---|---|---|---|---|---|\n")
 	for round := range s.Steady + 1 {
-		if round > 0 { // the first has nothing to delete
-			keep -= time.Duration(float64(fillSpan) * float64(s.Messages+warmUp) / float64(s.History)).Round(day)
-		}
-		s.Env = append(slices.Clip(own), fmt.Sprintf("RETENTION_DAYS=messages=%d", keep/day+1))
-		if err := s.steadyRound(ctx, c, round, keep); err != nil {
+		if err := s.steadyRound(ctx, c, round); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *servers) steadyRound(ctx context.Context, c contender, round int, keep time.Duration) error {
-	st, err := s.setUp(ctx, c, warmUp+s.Messages)
+func (s *servers) steadyRound(ctx context.Context, c contender, round int) error {
+	come := warmUp + s.Messages
+	st, err := s.setUp(ctx, c, come)
 	if err != nil {
 		return err
 	}
 	defer st.tearDown(ctx)
-	const rows = "SELECT count(*) FROM messages"
-	var before, after, table, all int64
-	if err := st.conn.QueryRow(ctx, rows).Scan(&before); err != nil {
+	purged := make(chan error, 1)
+	var before int64
+	if err := st.conn.QueryRow(ctx, "SELECT count(*) FROM messages").Scan(&before); err != nil {
+		return err
+	}
+	if round == 0 { // nothing to compare with yet
+		purged <- nil
+	} else if err := s.purge(ctx, st, come, purged); err != nil {
 		return err
 	}
 	m, err := st.measure(ctx, s.Messages, 0)
+	if failed := <-purged; failed != nil {
+		err = failed
+	}
 	if err != nil {
 		return err
 	}
-	if err := st.awaitPurge(ctx, keep); err != nil {
-		return err
-	}
 	took := time.Since(time.Unix(0, m.answered.Began))
-	if err := st.conn.QueryRow(ctx, "SELECT ("+rows+"), pg_total_relation_size('messages'), pg_database_size(current_database())").Scan(&after, &table, &all); err != nil {
+	var after, table, indexes, all int64
+	if err := st.conn.QueryRow(ctx, `
+		SELECT (SELECT count(*) FROM messages), pg_table_size('messages'), pg_indexes_size('messages'), pg_database_size(current_database())`).
+		Scan(&after, &table, &indexes, &all); err != nil {
 		return err
 	}
-	s.say("| round %d | %.0f | %s | %d | %.0f s | %.0f MB | %.0f MB |\n", round, m.rate(s.Messages), ms(m.answered.P99),
-		before+warmUp+int64(s.Messages)-after, took.Seconds(), float64(table)/1e6, float64(all)/1e6)
+	s.say("| round %d | %.0f | %s | %d | %.0f s | %.0f MB | %.0f MB | %.0f MB |\n", round, m.rate(s.Messages), ms(m.answered.P99),
+		before+int64(come)-after, took.Seconds(), float64(table)/1e6, float64(indexes)/1e6, float64(all)/1e6)
 	return nil
 }
 
-// awaitPurge waits until nothing is left that is older than it is kept.
-func (st *stage) awaitPurge(ctx context.Context, keep time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, purgePatience)
-	defer cancel()
-	for {
-		var oldest uuid.UUID
-		if err := st.conn.QueryRow(ctx, "SELECT id FROM messages ORDER BY id LIMIT 1").Scan(&oldest); err != nil {
-			return fmt.Errorf("wait for what is old to be deleted: %w", err)
-		}
-		// An id begins with the milliseconds of its making (RFC 9562, version 7).
-		made := time.UnixMilli(int64(binary.BigEndian.Uint64(oldest[:8]) >> 16))
-		if time.Since(made) < keep+2*day {
-			return nil
-		}
-		select {
-		case <-time.After(200 * time.Millisecond):
-		case <-ctx.Done():
-		}
+// purge begins to delete so many of the oldest messages, and tells when it has.
+func (s *servers) purge(ctx context.Context, st *stage, messages int, purged chan<- error) error {
+	var oldest uuid.UUID // of those that stay
+	if err := st.conn.QueryRow(ctx, "SELECT id FROM messages ORDER BY id OFFSET $1 LIMIT 1", messages).Scan(&oldest); err != nil {
+		return err
 	}
+	// An id begins with the milliseconds of its making (RFC 9562, version 7).
+	made := time.UnixMilli(int64(binary.BigEndian.Uint64(oldest[:8]) >> 16))
+	address, err := s.address(full)
+	if err != nil {
+		return err
+	}
+	pool, err := pgxpool.New(ctx, address)
+	if err != nil {
+		return err
+	}
+	go func() {
+		defer pool.Close()
+		purger := history.Purger{Pool: pool, Keep: history.Retention{Messages: time.Since(made)}, Log: slog.New(slog.DiscardHandler)}
+		purged <- purger.Purge(ctx, tasks.Purge{})
+	}()
+	return nil
 }
