@@ -3,6 +3,7 @@ package history
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -82,6 +83,27 @@ func TestASearchAsksTheIndexForItsRareWordsAlone(t *testing.T) {
 	for asked, want := range map[string]int{"hola folio4000": 1, "buenas folio4000": 0, "hola folio4000 !!!": 1} {
 		if page, next, err := r.List(t.Context(), Filter{Query: asked}); err != nil || len(page) != want || next != "" {
 			t.Errorf("search for %q: %d messages, next %q, error %v; want %d and no more", asked, len(page), next, err, want)
+		}
+	}
+}
+
+func TestAStepThatWouldNotEndInTimeIsNotBegun(t *testing.T) {
+	t.Parallel()
+	p := patience{statuses: 3 * time.Millisecond, words: 80 * time.Millisecond}
+	byStatus, byWord := walker{}, walker{window: window{query: "hola"}}
+	for _, tt := range []struct {
+		what string
+		w    walker
+		took time.Duration
+		want bool
+	}{
+		{"as quick as this one it ends in time", byStatus, 900 * time.Microsecond, false},
+		{"it would not", byStatus, 1100 * time.Microsecond, true},
+		{"words are looked at for their whole time", byWord, 79 * time.Millisecond, false},
+		{"which is over", byWord, 81 * time.Millisecond, true},
+	} {
+		if got := p.isOver(tt.w, tt.took, 400, 800); got != tt.want {
+			t.Errorf("%s: after %s over = %t", tt.what, tt.took, got)
 		}
 	}
 }
