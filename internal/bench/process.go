@@ -5,9 +5,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os/exec"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -95,14 +97,20 @@ func (t *tailBuffer) String() string {
 	return t.buf.String()
 }
 
-// freeAddr returns an address on loopback that nobody listens on.
-func freeAddr(ctx context.Context) (string, error) {
-	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// freeAddr returns an address on loopback that nobody listens on. It is none of
+// those that Linux gives to connections, or one might have it by the time that a
+// process wants to listen there.
+func freeAddr(ctx context.Context) (addr string, err error) {
+	const first, ports, tries = 20_000, 10_000, 100
+	for range tries {
+		var ln net.Listener
+		addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(first+rand.IntN(ports)))
+		if ln, err = (&net.ListenConfig{}).Listen(ctx, "tcp", addr); err == nil {
+			_ = ln.Close()
+			return addr, nil
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().String(), nil
+	return "", err
 }
 
 func get(ctx context.Context, url string) ([]byte, error) {
