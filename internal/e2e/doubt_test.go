@@ -49,8 +49,9 @@ func TestAMessageWhoseAnswerWasLostIsFoundAndNotSentAgain(t *testing.T) {
 	breakAnswers(t, s, 1)
 	first := s.send("sales", "+5215550000001", "uno")["id"]
 	second := s.send("sales", "+5215550000001", "dos")["id"]
-	s.awaitStatus(first, "unknown")
-	if got := s.message(second)["status"]; got != "queued" {
+	s.awaitDoubt(first)
+	// Read first: the doubt may be over at any time.
+	if got := s.message(second)["status"]; got != "queued" && s.message(first)["status"] == "unknown" {
 		t.Errorf("the next message of the chat is %v while the first is in doubt", got)
 	}
 	mend(t, s)
@@ -68,13 +69,13 @@ func TestAMessageThatSurelyWasNotSentIsSentAgainInItsPlace(t *testing.T) {
 	breakAnswers(t, s, 0)
 	first := s.send("sales", "+5215550000001", "uno")["id"]
 	second := s.send("sales", "+5215550000001", "dos")["id"]
-	s.awaitStatus(first, "unknown")
+	s.awaitDoubt(first)
 	mend(t, s)
 	s.awaitStatus(second, "accepted")
 	if diff := cmp.Diff([]string{"uno", "dos"}, delivered(s)["5215550000001@s.whatsapp.net"]); diff != "" {
 		t.Errorf("went out (-want +got):\n%s", diff)
 	}
-	if n := len(s.message(first)["attempts"].([]any)); n != 2 {
+	if n := len(s.message(first)["attempts"].([]any)); n < 2 { // or more, if it was tried before the gateway was mended
 		t.Errorf("%d attempts are recorded, want 2", n)
 	}
 }

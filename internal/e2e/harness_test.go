@@ -193,6 +193,16 @@ func (s *system) awaitStatus(id any, statuses ...string) map[string]any {
 	return m
 }
 
+// awaitDoubt waits until a message is, or has been, in doubt: that may be over
+// within milliseconds.
+func (s *system) awaitDoubt(id any) {
+	s.tb.Helper()
+	eventually(s.tb, "message has been in doubt", func() bool {
+		steps, err := json.Marshal(s.message(id)["history"])
+		return err == nil && strings.Contains(string(steps), `"unknown"`)
+	})
+}
+
 func (s *system) call(method, path string, body any) (int, map[string]any) {
 	s.tb.Helper()
 	status, _, answer := s.request(method, path, body, http.Header{"Authorization": {"Bearer " + apiToken}})
