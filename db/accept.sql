@@ -1,7 +1,7 @@
 -- name: AcceptMessages :many
 -- AcceptMessages stores outbound messages that were accepted together, in the
 -- order given. It answers with those that are new, and with those for which
--- something is missing: their instance, or their chat, which OpenChats makes. When
+-- something is missing: their instance, or their chat, which EnsureChats makes. When
 -- a chat is missing nothing is stored, so that what is accepted together stays in
 -- order. Who is not in the answer then met its idempotency key in an earlier
 -- message, or, when that was committed meanwhile and this does not see it, is to be
@@ -82,29 +82,11 @@ WITH asked AS (
     FROM (SELECT unnest(@upload_ids::uuid[]) AS id, unnest(@uploads::bytea[]) AS data) t
     WHERE t.id = ANY(ARRAY(SELECT f.id FROM fresh f))
 )
-SELECT f.id, ''::text AS missing, f.created_at, COALESCE((SELECT s.chats FROM spoken s) ->> f.id::text, '')::text AS chat FROM fresh f
+SELECT f.id, ''::text AS missing, 0::bigint AS instance_id, f.created_at, COALESCE((SELECT s.chats FROM spoken s) ->> f.id::text, '')::text AS chat FROM fresh f
 UNION ALL
-SELECT k.id, 'instance', now(), '' FROM known k WHERE k.instance_id IS NULL
+SELECT k.id, 'instance', 0, now(), '' FROM known k WHERE k.instance_id IS NULL
 UNION ALL
-SELECT u.id, 'chat', now(), '' FROM unseen u WHERE u.chat_id IS NULL;
-
--- name: OpenChats :exec
--- OpenChats makes the chats of addresses that have none; whoever adds an address
--- first makes its chat, and others wait until that is committed.
-WITH opened AS (
-    INSERT INTO addresses (address, instance_id, jid, chat_id)
-    SELECT n.address, n.instance_id, n.jid, nextval('chats_id_seq')
-    FROM (
-        SELECT DISTINCT ON (a.address, i.id) a.address, i.id AS instance_id, a.jid
-        FROM (SELECT unnest(@instances::text[]) AS instance, unnest(@chats::text[]) AS jid, unnest(@addresses::text[]) AS address) a
-        JOIN instances i ON i.name = a.instance AND i.deleted_at IS NULL
-        ORDER BY a.address, i.id
-    ) n
-    ON CONFLICT ON CONSTRAINT addresses_pkey DO NOTHING
-    RETURNING address, instance_id, jid, chat_id
-)
-INSERT INTO chats (id, instance_id, jid, last_message_at) OVERRIDING SYSTEM VALUE
-SELECT o.chat_id, o.instance_id, o.jid, now() FROM opened o;
+SELECT u.id, 'chat', u.instance_id, now(), '' FROM unseen u WHERE u.chat_id IS NULL;
 
 -- name: MessageByKey :one
 -- MessageByKey finds the message that an idempotency key stands for.

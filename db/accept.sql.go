@@ -81,11 +81,11 @@ WITH asked AS (
     FROM (SELECT unnest($17::uuid[]) AS id, unnest($18::bytea[]) AS data) t
     WHERE t.id = ANY(ARRAY(SELECT f.id FROM fresh f))
 )
-SELECT f.id, ''::text AS missing, f.created_at, COALESCE((SELECT s.chats FROM spoken s) ->> f.id::text, '')::text AS chat FROM fresh f
+SELECT f.id, ''::text AS missing, 0::bigint AS instance_id, f.created_at, COALESCE((SELECT s.chats FROM spoken s) ->> f.id::text, '')::text AS chat FROM fresh f
 UNION ALL
-SELECT k.id, 'instance', now(), '' FROM known k WHERE k.instance_id IS NULL
+SELECT k.id, 'instance', 0, now(), '' FROM known k WHERE k.instance_id IS NULL
 UNION ALL
-SELECT u.id, 'chat', now(), '' FROM unseen u WHERE u.chat_id IS NULL
+SELECT u.id, 'chat', u.instance_id, now(), '' FROM unseen u WHERE u.chat_id IS NULL
 `
 
 type AcceptMessagesParams struct {
@@ -110,15 +110,16 @@ type AcceptMessagesParams struct {
 }
 
 type AcceptMessagesRow struct {
-	ID        uuid.UUID
-	Missing   string
-	CreatedAt time.Time
-	Chat      string
+	ID         uuid.UUID
+	Missing    string
+	InstanceID int64
+	CreatedAt  time.Time
+	Chat       string
 }
 
 // AcceptMessages stores outbound messages that were accepted together, in the
 // order given. It answers with those that are new, and with those for which
-// something is missing: their instance, or their chat, which OpenChats makes. When
+// something is missing: their instance, or their chat, which EnsureChats makes. When
 // a chat is missing nothing is stored, so that what is accepted together stays in
 // order. Who is not in the answer then met its idempotency key in an earlier
 // message, or, when that was committed meanwhile and this does not see it, is to be
@@ -162,6 +163,7 @@ func (q *Queries) AcceptMessages(ctx context.Context, arg AcceptMessagesParams) 
 		if err := rows.Scan(
 			&i.ID,
 			&i.Missing,
+			&i.InstanceID,
 			&i.CreatedAt,
 			&i.Chat,
 		); err != nil {
@@ -240,36 +242,6 @@ func (q *Queries) MessageByKey(ctx context.Context, arg MessageByKeyParams) (Mes
 		&i.Chat,
 	)
 	return i, err
-}
-
-const openChats = `-- name: OpenChats :exec
-WITH opened AS (
-    INSERT INTO addresses (address, instance_id, jid, chat_id)
-    SELECT n.address, n.instance_id, n.jid, nextval('chats_id_seq')
-    FROM (
-        SELECT DISTINCT ON (a.address, i.id) a.address, i.id AS instance_id, a.jid
-        FROM (SELECT unnest($1::text[]) AS instance, unnest($2::text[]) AS jid, unnest($3::text[]) AS address) a
-        JOIN instances i ON i.name = a.instance AND i.deleted_at IS NULL
-        ORDER BY a.address, i.id
-    ) n
-    ON CONFLICT ON CONSTRAINT addresses_pkey DO NOTHING
-    RETURNING address, instance_id, jid, chat_id
-)
-INSERT INTO chats (id, instance_id, jid, last_message_at) OVERRIDING SYSTEM VALUE
-SELECT o.chat_id, o.instance_id, o.jid, now() FROM opened o
-`
-
-type OpenChatsParams struct {
-	Instances []string
-	Chats     []string
-	Addresses []string
-}
-
-// OpenChats makes the chats of addresses that have none; whoever adds an address
-// first makes its chat, and others wait until that is committed.
-func (q *Queries) OpenChats(ctx context.Context, arg OpenChatsParams) error {
-	_, err := q.db.Exec(ctx, openChats, arg.Instances, arg.Chats, arg.Addresses)
-	return err
 }
 
 const replyTargets = `-- name: ReplyTargets :many

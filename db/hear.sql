@@ -75,7 +75,9 @@ ORDER BY e.received_at, e.id
 LIMIT @max_rows;
 
 -- name: EnsureChats :exec
--- EnsureChats makes the chats that no address leads to yet. Locked in one order.
+-- EnsureChats makes the chats that no address leads to yet, whether they move just
+-- now or have done so long ago. Locked in one order: whoever adds an address first
+-- makes its chat, and others wait until that is committed.
 WITH opened AS (
     INSERT INTO addresses (address, instance_id, jid, chat_id)
     SELECT n.address, n.instance_id, n.jid, nextval('chats_id_seq')
@@ -88,8 +90,8 @@ WITH opened AS (
     ON CONFLICT ON CONSTRAINT addresses_pkey DO NOTHING
     RETURNING instance_id, jid, chat_id
 )
-INSERT INTO chats (id, instance_id, jid) OVERRIDING SYSTEM VALUE
-SELECT o.chat_id, o.instance_id, o.jid FROM opened o;
+INSERT INTO chats (id, instance_id, jid, last_message_at) OVERRIDING SYSTEM VALUE
+SELECT o.chat_id, o.instance_id, o.jid, CASE WHEN @moves::boolean THEN now() END FROM opened o;
 
 -- name: NameChats :exec
 -- NameChats gives chats the names that they have now.

@@ -302,26 +302,34 @@ WITH opened AS (
     SELECT n.address, n.instance_id, n.jid, nextval('chats_id_seq')
     FROM (
         SELECT DISTINCT ON (t.address, t.instance_id) t.instance_id, t.jid, t.address
-        FROM (SELECT unnest($1::bigint[]) AS instance_id, unnest($2::text[]) AS jid, unnest($3::text[]) AS address) t
+        FROM (SELECT unnest($2::bigint[]) AS instance_id, unnest($3::text[]) AS jid, unnest($4::text[]) AS address) t
         WHERE (SELECT a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id + 0 = t.instance_id LIMIT 1) IS NULL
         ORDER BY t.address, t.instance_id
     ) n
     ON CONFLICT ON CONSTRAINT addresses_pkey DO NOTHING
     RETURNING instance_id, jid, chat_id
 )
-INSERT INTO chats (id, instance_id, jid) OVERRIDING SYSTEM VALUE
-SELECT o.chat_id, o.instance_id, o.jid FROM opened o
+INSERT INTO chats (id, instance_id, jid, last_message_at) OVERRIDING SYSTEM VALUE
+SELECT o.chat_id, o.instance_id, o.jid, CASE WHEN $1::boolean THEN now() END FROM opened o
 `
 
 type EnsureChatsParams struct {
+	Moves       bool
 	InstanceIds []int64
 	Jids        []string
 	Addresses   []string
 }
 
-// EnsureChats makes the chats that no address leads to yet. Locked in one order.
+// EnsureChats makes the chats that no address leads to yet, whether they move just
+// now or have done so long ago. Locked in one order: whoever adds an address first
+// makes its chat, and others wait until that is committed.
 func (q *Queries) EnsureChats(ctx context.Context, arg EnsureChatsParams) error {
-	_, err := q.db.Exec(ctx, ensureChats, arg.InstanceIds, arg.Jids, arg.Addresses)
+	_, err := q.db.Exec(ctx, ensureChats,
+		arg.Moves,
+		arg.InstanceIds,
+		arg.Jids,
+		arg.Addresses,
+	)
 	return err
 }
 

@@ -19,15 +19,16 @@ func BenchmarkLife(b *testing.B) {
 	pool := testenv.Pool(b)
 	ctx := b.Context()
 	q := db.New(pool)
-	if _, err := pool.Exec(ctx, "INSERT INTO instances (name, gateway) VALUES ('sales', 'sandbox')"); err != nil {
+	var instance int64
+	if err := pool.QueryRow(ctx, "INSERT INTO instances (name, gateway) VALUES ('sales', 'sandbox') RETURNING id").Scan(&instance); err != nil {
 		b.Fatal(err)
 	}
 	jid := func(n int) string { return fmt.Sprintf("5215550%06d@s.whatsapp.net", n) }
-	var chats db.OpenChatsParams
+	chats := db.EnsureChatsParams{Moves: true}
 	for n := range 1000 {
-		chats.Instances, chats.Chats, chats.Addresses = append(chats.Instances, "sales"), append(chats.Chats, jid(n)), append(chats.Addresses, address.Of(jid(n)))
+		chats.InstanceIds, chats.Jids, chats.Addresses = append(chats.InstanceIds, instance), append(chats.Jids, jid(n)), append(chats.Addresses, address.Of(jid(n)))
 	}
-	if err := q.OpenChats(ctx, chats); err != nil {
+	if err := q.EnsureChats(ctx, chats); err != nil {
 		b.Fatal(err)
 	}
 	var spent [4]time.Duration

@@ -341,9 +341,6 @@ func (w weeks) statements() []statement {
 				IdempotencyKeys: []string{"key-4"}, RequestHashes: [][]byte{{1}}, TaskBatch: w.message,
 			})
 		}},
-		{"OpenChats", true, func(q *db.Queries) {
-			_ = q.OpenChats(ctx, db.OpenChatsParams{Instances: names, Chats: []string{"5215550000001@s.whatsapp.net"}, Addresses: []string{"5215550000001@s.whatsapp.net"}})
-		}},
 		{"MessageByKey", true, func(q *db.Queries) {
 			_, _ = q.MessageByKey(ctx, db.MessageByKeyParams{Instance: "i1", IdempotencyKey: "key-4"})
 		}},

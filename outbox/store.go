@@ -138,16 +138,13 @@ func storeTimes(ctx context.Context, q *db.Queries, group uuid.UUID, batch []tas
 		return nil, fmt.Errorf("accept messages: %w", err)
 	}
 	told := make(map[uuid.UUID]db.AcceptMessagesRow, len(rows))
-	var opening db.OpenChatsParams
 	for _, row := range rows {
 		told[row.ID] = row
 	}
-	for n, id := range args.Ids {
-		if told[id].Missing == missingChat {
-			opening.Instances = append(opening.Instances, args.Instances[n])
-			opening.Chats = append(opening.Chats, args.Chats[n])
-			opening.Addresses = append(opening.Addresses, args.Addresses[n])
-		}
+	if made, err := makeChats(ctx, q, args, told); err != nil {
+		return nil, err
+	} else if made { // nothing was stored without them
+		return answers, storeAgain(ctx, q, group, batch, answers, at, bump, tries-1)
 	}
 	var again []int
 	for n, i := range at {
@@ -157,8 +154,6 @@ func storeTimes(ctx context.Context, q *db.Queries, group uuid.UUID, batch []tas
 		case row.Missing == missingInstance:
 			answers[i].err = fault.New(fault.Invalid, "unknown_instance", "No instance has this name.").
 				At("instance").Because(ErrUnknownInstance)
-		case len(opening.Chats) > 0: // then nothing was stored
-			again = append(again, i)
 		case isTold:
 			answers[i].receipt.CreatedAt = row.CreatedAt
 			answers[i].receipt.Status = statusAt(batch[i].SendAt, row.CreatedAt)
@@ -171,11 +166,6 @@ func storeTimes(ctx context.Context, q *db.Queries, group uuid.UUID, batch []tas
 			}
 		}
 	}
-	if len(opening.Chats) > 0 {
-		if err := q.OpenChats(ctx, opening); err != nil {
-			return nil, fmt.Errorf("open chats: %w", err)
-		}
-	}
 	return answers, storeAgain(ctx, q, group, batch, answers, again, bump, tries-1)
 }
 
@@ -184,6 +174,25 @@ const (
 	missingInstance = "instance"
 	missingChat     = "chat"
 )
+
+// makeChats makes the chats that messages miss, and reports whether any did.
+func makeChats(ctx context.Context, q *db.Queries, args db.AcceptMessagesParams, told map[uuid.UUID]db.AcceptMessagesRow) (bool, error) {
+	p := db.EnsureChatsParams{Moves: true}
+	for n, id := range args.Ids {
+		if row := told[id]; row.Missing == missingChat {
+			p.InstanceIds = append(p.InstanceIds, row.InstanceID)
+			p.Jids = append(p.Jids, args.Chats[n])
+			p.Addresses = append(p.Addresses, args.Addresses[n])
+		}
+	}
+	if len(p.Jids) == 0 {
+		return false, nil
+	}
+	if err := q.EnsureChats(ctx, p); err != nil {
+		return false, fmt.Errorf("make chats: %w", err)
+	}
+	return true, nil
+}
 
 // storeAgain stores the messages whose chats were just made, or whose key somebody
 // else stored while it was looked for.

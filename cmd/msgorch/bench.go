@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -86,7 +87,7 @@ func (a *app) runBench(ctx context.Context, c *cli.Command) error {
 		DatabaseURL: cfg.DatabaseURL, RedisURL: getenv("REDIS_URL"), Out: a.stdout,
 		Env: append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}, c.StringSlice("set")...),
 	}
-	if o.Messages < 1 || o.Chats < 1 || o.Callers < 1 || o.Rounds < 1 {
+	if o.Messages < 1 || o.Chats < 1 || o.Callers < 1 || o.Rounds < 1 || len(o.Rates) > 0 && slices.Min(o.Rates) < 1 {
 		return wrongUsage(c, errors.New("every number must be at least 1"))
 	}
 	if o.RedisURL == "" {

@@ -78,12 +78,9 @@ type evenRate struct {
 	seconds int
 }
 
-// idle is so slow that every message finds everybody asleep.
-var idle = evenRate{"idle: 50/s", 50, 20} //nolint:gochecknoglobals // a constant in all but syntax
-
 // sharesOf are the rates that tell how a machine fares which could do the most.
 func sharesOf(most float64) []evenRate {
-	rates := []evenRate{idle}
+	rates := []evenRate{{"idle: 50/s", 50, 20}} // so slow that every message finds everybody asleep
 	for _, share := range []struct {
 		what string
 		of   float64

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"encoding/binary"
 	"log/slog"
 	"time"
 
@@ -74,8 +73,7 @@ func (s *servers) purge(ctx context.Context, st *stage, messages int, purged cha
 	if err := st.conn.QueryRow(ctx, "SELECT id FROM messages ORDER BY id OFFSET $1 LIMIT 1", messages).Scan(&oldest); err != nil {
 		return err
 	}
-	// An id begins with the milliseconds of its making (RFC 9562, version 7).
-	made := time.UnixMilli(int64(binary.BigEndian.Uint64(oldest[:8]) >> 16))
+	made := time.Unix(oldest.Time().UnixTime())
 	address, err := s.address(full)
 	if err != nil {
 		return err

@@ -58,7 +58,7 @@ func (r *Reader) walk(ctx context.Context, w walker) (page []row, looked *cursor
 	var found []uuid.UUID
 	var seen int32
 	mayBeRare := w.query != "" && !w.before.common
-	for rows := r.patience.first; ; rows = min(2*rows, r.patience.most) {
+	for rows := r.patience.first; ; {
 		steps, err := r.step(ctx, w, rows)
 		if err != nil {
 			return nil, nil, err
@@ -89,7 +89,8 @@ func (r *Reader) walk(ctx context.Context, w walker) (page []row, looked *cursor
 			}
 			mayBeRare, looked.common = false, true
 		}
-		if r.patience.isOver(w, time.Since(began), seen, min(2*rows, r.patience.most)) {
+		rows = min(2*rows, r.patience.most)
+		if r.patience.isOver(w, time.Since(began), seen, rows) {
 			page, err = r.inOrder(ctx, found)
 			return page, looked, err
 		}
