@@ -90,7 +90,11 @@ func BenchmarkLife(b *testing.B) {
 		spent[0] += t1.Sub(t0)
 		spent[1] += t2.Sub(t1)
 		t4 := time.Now()
-		if _, err := q.ClaimHeads(ctx, db.ClaimHeadsParams{Ids: accept.Ids, Lease: time.Minute}); err != nil {
+		var lanes []int64
+		for _, m := range claimed {
+			lanes = append(lanes, m.ChatID)
+		}
+		if _, err := q.OpenLanes(ctx, lanes); err != nil {
 			b.Fatal(err)
 		}
 		spent[2] += t4.Sub(t3)

@@ -356,6 +356,7 @@ func (w weeks) statements() []statement {
 				StartedAts: []time.Time{now}, Durations: []int32{1},
 			})
 		}},
+		{"OpenLanes", true, func(q *db.Queries) { _, _ = q.OpenLanes(ctx, []int64{w.chat}) }},
 		{"NextInLanes", true, func(q *db.Queries) { _, _ = q.NextInLanes(ctx, ids) }},
 		{"DropEcho", true, func(q *db.Queries) {
 			_, _ = q.DropEcho(ctx, db.DropEchoParams{InstanceID: w.instance, GatewayMessageID: w.gateway, ID: w.message})

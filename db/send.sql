@@ -92,8 +92,9 @@ RETURNING m.id;
 -- doubt is asked about after wait_ms, or, when that is negative, held for a
 -- person. It answers with the messages that were settled; for a missing one a
 -- later attempt was begun. has_early tells that evidence was waiting for the
--- gateway's id. Rows are locked in the order of claims: a claim that came late
--- for a row keeps its lock until it ends.
+-- gateway's id; chat_id is the chat, which may have been merged meanwhile. Rows are
+-- locked in the order of claims: a claim that came late for a row keeps its lock
+-- until it ends.
 WITH told AS (
     SELECT unnest(@ids::uuid[]) AS id,
            unnest(@attempts::integer[]) AS attempt,
@@ -125,7 +126,7 @@ WITH told AS (
         settled_at = CASE WHEN t.status NOT IN ('queued', 'unknown') THEN now() END
     FROM (SELECT * FROM told ORDER BY id) t
     WHERE m.id = t.id AND m.status IN ('sending', 'unknown') AND m.attempt = t.attempt
-    RETURNING m.id, m.instance_id, t.attempt, t.gateway_message_id, t.started_at, t.duration_ms, t.outcome, t.http_status, t.code, t.reason
+    RETURNING m.id, m.instance_id, m.chat_id, t.attempt, t.gateway_message_id, t.started_at, t.duration_ms, t.outcome, t.http_status, t.code, t.reason
 ), logged AS (
     INSERT INTO attempts (message_id, attempt, started_at, duration_ms, outcome, http_status, code, reason)
     SELECT t.id, t.attempt, t.started_at, t.duration_ms, t.outcome, NULLIF(t.http_status, 0), NULLIF(t.code, ''), NULLIF(t.reason, '')
@@ -135,7 +136,7 @@ WITH told AS (
     SET started_at = excluded.started_at, duration_ms = excluded.duration_ms, outcome = excluded.outcome,
         http_status = excluded.http_status, code = excluded.code, reason = excluded.reason
 )
-SELECT d.id, EXISTS (
+SELECT d.id, d.chat_id, EXISTS (
     SELECT 1 FROM early_evidence e
     WHERE e.instance_id = d.instance_id AND e.gateway_message_id = d.gateway_message_id
 ) AS has_early
@@ -286,6 +287,13 @@ CROSS JOIN LATERAL (
     LIMIT 1
 ) h
 WHERE h.status <> 'sending';
+
+-- name: OpenLanes :many
+-- OpenLanes tells in which of the given chats anything is open. Who has settled a
+-- message sees in it what was accepted before that was committed.
+SELECT c.chat_id::bigint AS chat_id
+FROM (SELECT unnest(@chat_ids::bigint[]) AS chat_id) c
+CROSS JOIN LATERAL (SELECT m.id FROM messages m WHERE m.chat_id = c.chat_id AND m.settled_at IS NULL ORDER BY m.seq LIMIT 1) m;
 
 -- name: ClaimedGatewayIDs :many
 -- ClaimedGatewayIDs tells which of the gateway's ids belong to messages that we

@@ -603,6 +603,34 @@ func (q *Queries) NextScheduled(ctx context.Context) (time.Time, error) {
 	return next_attempt_at, err
 }
 
+const openLanes = `-- name: OpenLanes :many
+SELECT c.chat_id::bigint AS chat_id
+FROM (SELECT unnest($1::bigint[]) AS chat_id) c
+CROSS JOIN LATERAL (SELECT m.id FROM messages m WHERE m.chat_id = c.chat_id AND m.settled_at IS NULL ORDER BY m.seq LIMIT 1) m
+`
+
+// OpenLanes tells in which of the given chats anything is open. Who has settled a
+// message sees in it what was accepted before that was committed.
+func (q *Queries) OpenLanes(ctx context.Context, chatIds []int64) ([]int64, error) {
+	rows, err := q.db.Query(ctx, openLanes, chatIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []int64
+	for rows.Next() {
+		var chat_id int64
+		if err := rows.Scan(&chat_id); err != nil {
+			return nil, err
+		}
+		items = append(items, chat_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const pauseInstance = `-- name: PauseInstance :execrows
 UPDATE instances SET paused_at = now(), pause_reason = $1::text, probe_at = now() + $2::interval, updated_at = now()
 WHERE id = $3 AND paused_at IS NULL
@@ -702,7 +730,7 @@ WITH told AS (
         settled_at = CASE WHEN t.status NOT IN ('queued', 'unknown') THEN now() END
     FROM (SELECT id, attempt, status, gateway_message_id, refund, wait_ms, outcome, code, reason, http_status, started_at, duration_ms FROM told ORDER BY id) t
     WHERE m.id = t.id AND m.status IN ('sending', 'unknown') AND m.attempt = t.attempt
-    RETURNING m.id, m.instance_id, t.attempt, t.gateway_message_id, t.started_at, t.duration_ms, t.outcome, t.http_status, t.code, t.reason
+    RETURNING m.id, m.instance_id, m.chat_id, t.attempt, t.gateway_message_id, t.started_at, t.duration_ms, t.outcome, t.http_status, t.code, t.reason
 ), logged AS (
     INSERT INTO attempts (message_id, attempt, started_at, duration_ms, outcome, http_status, code, reason)
     SELECT t.id, t.attempt, t.started_at, t.duration_ms, t.outcome, NULLIF(t.http_status, 0), NULLIF(t.code, ''), NULLIF(t.reason, '')
@@ -712,7 +740,7 @@ WITH told AS (
     SET started_at = excluded.started_at, duration_ms = excluded.duration_ms, outcome = excluded.outcome,
         http_status = excluded.http_status, code = excluded.code, reason = excluded.reason
 )
-SELECT d.id, EXISTS (
+SELECT d.id, d.chat_id, EXISTS (
     SELECT 1 FROM early_evidence e
     WHERE e.instance_id = d.instance_id AND e.gateway_message_id = d.gateway_message_id
 ) AS has_early
@@ -736,6 +764,7 @@ type SettleAttemptsParams struct {
 
 type SettleAttemptsRow struct {
 	ID       uuid.UUID
+	ChatID   int64
 	HasEarly bool
 }
 
@@ -747,8 +776,9 @@ type SettleAttemptsRow struct {
 // doubt is asked about after wait_ms, or, when that is negative, held for a
 // person. It answers with the messages that were settled; for a missing one a
 // later attempt was begun. has_early tells that evidence was waiting for the
-// gateway's id. Rows are locked in the order of claims: a claim that came late
-// for a row keeps its lock until it ends.
+// gateway's id; chat_id is the chat, which may have been merged meanwhile. Rows are
+// locked in the order of claims: a claim that came late for a row keeps its lock
+// until it ends.
 func (q *Queries) SettleAttempts(ctx context.Context, arg SettleAttemptsParams) ([]SettleAttemptsRow, error) {
 	rows, err := q.db.Query(ctx, settleAttempts,
 		arg.Ids,
@@ -771,7 +801,7 @@ func (q *Queries) SettleAttempts(ctx context.Context, arg SettleAttemptsParams) 
 	var items []SettleAttemptsRow
 	for rows.Next() {
 		var i SettleAttemptsRow
-		if err := rows.Scan(&i.ID, &i.HasEarly); err != nil {
+		if err := rows.Scan(&i.ID, &i.ChatID, &i.HasEarly); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

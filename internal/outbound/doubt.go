@@ -54,14 +54,14 @@ func (s *Service) resolve(ctx context.Context, h head) (goesOn bool) {
 			slog.String("message_id", h.ID.String()), slog.Duration("took", age), slog.Any("error", err))
 		return false
 	}
-	s.record(ctx, st)
+	goesOn = s.record(ctx, st)
 	s.c.Log.LogAttrs(ctx, slog.LevelInfo, "message.doubt_resolved",
 		slog.String("message_id", h.ID.String()), slog.String("instance", h.Instance),
 		slog.Int("attempt", int(h.Attempt)), slog.String("outcome", outcome), slog.Duration("took", age))
 	if s.c.Attempted != nil {
 		s.c.Attempted("doubt_" + outcome)
 	}
-	return true
+	return goesOn
 }
 
 // resend queues a message again, or gives it up when it had all its attempts.

@@ -89,15 +89,15 @@ func (s *Service) serve(ctx context.Context, l *line, h head, slot time.Time, wa
 }
 
 // attempt sends one claimed message and records what came of it. goesOn is
-// false when the chat must wait: for a retry, or for its instance.
+// false when the chat must wait, for a retry or for its instance, or has no more.
 func (s *Service) attempt(ctx context.Context, l *line, h head, slot time.Time, watched bool) (verdict error, goesOn bool) {
 	if h.ExpiresAt != nil && h.ExpiresAt.Before(time.Now()) {
-		s.record(ctx, settlement{
+		more := s.record(ctx, settlement{
 			head: h, status: db.MessageStatusExpired, unsent: true,
 			answer: gateway.Answer{Code: "expired", Reason: "It was not sent before it expired."},
 		})
 		s.returnSlot(ctx, h)
-		return nil, true
+		return nil, more
 	}
 	release, ok := s.await(l, slot)
 	if !ok { // the service stops: another worker sends it
@@ -125,7 +125,7 @@ func (s *Service) attempt(ctx context.Context, l *line, h head, slot time.Time, 
 	case h.Failures > 0 && asked && answer.Outcome != gateway.InDoubt: // the gateway is there
 		s.unblock(ctx, l, h)
 	}
-	s.record(ctx, st)
+	more := s.record(ctx, st)
 	s.logAttempt(ctx, st)
 	if answer.Outcome != gateway.Accepted && answer.Outcome != gateway.InDoubt {
 		s.returnSlot(ctx, h)
@@ -133,10 +133,11 @@ func (s *Service) attempt(ctx context.Context, l *line, h head, slot time.Time, 
 	if s.c.Attempted != nil {
 		s.c.Attempted(answer.Outcome.String())
 	}
-	return s.conclude(ctx, l, st, watched)
+	verdict, goesOn = s.conclude(ctx, l, st, watched)
+	return verdict, goesOn && more
 }
 
-// conclude decides how a recorded attempt goes on.
+// conclude decides how a recorded attempt goes on, if there is more.
 func (s *Service) conclude(ctx context.Context, l *line, st settlement, watched bool) (verdict error, goesOn bool) {
 	h, answer := st.head, st.answer
 	switch {

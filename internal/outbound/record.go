@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -29,7 +30,9 @@ type settlement struct {
 // settled is what recording a settlement found out.
 type settled struct {
 	ours  bool // no later attempt was begun
+	chat  int64
 	early bool // evidence was waiting for the gateway's id
+	more  bool // there may be more to send in the chat
 }
 
 // claim leases the heads of the chats of messages. It does not end with ctx: a
@@ -64,20 +67,21 @@ func (s *Service) claimBatch(ctx context.Context, batch [][]uuid.UUID) ([][]head
 
 // record writes a settlement down. What a gateway said must not be forgotten
 // because PostgreSQL is away for a moment, so it insists. The lease may end
-// meanwhile: the message is in doubt then, and this still resolves it.
-func (s *Service) record(ctx context.Context, st settlement) {
+// meanwhile: the message is in doubt then, and this still resolves it. It reports
+// whether there may be more to send in the chat.
+func (s *Service) record(ctx context.Context, st settlement) (more bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordPatience)
 	defer cancel()
 	for n := 1; ; n++ {
 		done, err := s.settles.Do(ctx, st)
 		if err == nil {
 			s.afterSettling(ctx, st, done)
-			return
+			return done.more
 		}
 		if !db.Away(err) || ctx.Err() != nil {
 			s.c.Log.LogAttrs(ctx, slog.LevelError, "message.unrecorded",
 				slog.String("message_id", st.head.ID.String()), slog.Int("attempt", int(st.head.Attempt)), slog.Any("error", err))
-			return
+			return true
 		}
 		select {
 		case <-time.After(min(fault.Backoff(n), 2*time.Second)):
@@ -98,7 +102,8 @@ func (s *Service) afterSettling(ctx context.Context, st settlement, done settled
 	}
 }
 
-// settleBatch records what everyone who waits has to record.
+// settleBatch records what everyone who waits has to record, and then looks, with
+// one query for all, which of their chats go on: most do not, and need no claim.
 func (s *Service) settleBatch(ctx context.Context, batch []settlement) ([]settled, error) {
 	var p db.SettleAttemptsParams
 	for _, st := range batch {
@@ -129,18 +134,36 @@ func (s *Service) settleBatch(ctx context.Context, batch []settlement) ([]settle
 	if err != nil {
 		return nil, fmt.Errorf("settle attempts: %w", err)
 	}
-	return settledOf(batch, rows), nil
+	answers := settledOf(batch, rows)
+	s.lookOn(ctx, rows, answers)
+	return answers, nil
+}
+
+// lookOn finds out in which chats of settled messages there is more. When it
+// fails, there may be in each.
+func (s *Service) lookOn(ctx context.Context, rows []db.SettleAttemptsRow, answers []settled) {
+	chats := make([]int64, len(rows))
+	for i, r := range rows {
+		chats[i] = r.ChatID
+	}
+	open, err := db.New(s.c.Pool).OpenLanes(ctx, chats)
+	if err != nil {
+		return
+	}
+	for i, a := range answers {
+		answers[i].more = !a.ours || slices.Contains(open, a.chat)
+	}
 }
 
 func settledOf(batch []settlement, rows []db.SettleAttemptsRow) []settled {
-	early := make(map[uuid.UUID]bool, len(rows))
+	told := make(map[uuid.UUID]db.SettleAttemptsRow, len(rows))
 	for _, r := range rows {
-		early[r.ID] = r.HasEarly
+		told[r.ID] = r
 	}
 	answers := make([]settled, len(batch))
 	for i, st := range batch {
-		e, ours := early[st.head.ID]
-		answers[i] = settled{ours: ours, early: e}
+		r, ours := told[st.head.ID]
+		answers[i] = settled{ours: ours, chat: r.ChatID, early: r.HasEarly, more: true}
 	}
 	return answers
 }
