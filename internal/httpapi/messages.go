@@ -133,6 +133,9 @@ func accepted(m tasks.SendMessage, r outbox.Receipt) history.Message {
 
 // contentOf is a content as it is shown: without its file.
 func contentOf(c tasks.Content) (out gateway.Content) {
+	if c.Parts() == 0 {
+		return gateway.Content{} // a text alone
+	}
 	encoded, err := json.Marshal(c)
 	if err == nil {
 		err = json.Unmarshal(encoded, &out) // the same names
