@@ -143,11 +143,7 @@ func (l lab) fold(t *testing.T) int {
 
 func (l lab) message(t *testing.T, id uuid.UUID) db.Message {
 	t.Helper()
-	row, err := l.q.MessageDetail(t.Context(), id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return row.Message
+	return testenv.Message(t, l.pool, id)
 }
 
 func wayOf(m db.Message) way {

@@ -2,25 +2,20 @@
 -- MessageDetail reads a message and its attempts at one moment: apart, one could
 -- be newer than the other. The attempts are rows as JSON, and so is the receipt of
 -- an inbound message, null if nobody asked for one.
-SELECT sqlc.embed(m), i.name AS instance, c.jid AS chat,
+SELECT sqlc.embed(v), m.history,
        COALESCE((SELECT jsonb_agg(to_jsonb(a) ORDER BY a.attempt) FROM attempts a WHERE a.message_id = m.id), '[]')::jsonb AS attempts,
        COALESCE((SELECT to_jsonb(r) FROM read_receipts r WHERE r.message_id = m.id), 'null')::jsonb AS read_receipt
 FROM messages m
-JOIN instances i ON i.id = m.instance_id
-JOIN chats c ON c.id = m.chat_id
+JOIN shown_messages v ON v.id = m.id
 WHERE m.id = @id;
 
 -- name: MessagesByID :many
-SELECT sqlc.embed(m), i.name AS instance, c.jid AS chat
-FROM messages m
-JOIN instances i ON i.id = m.instance_id
-JOIN chats c ON c.id = m.chat_id
-WHERE m.id = ANY(@ids::uuid[]);
+SELECT * FROM shown_messages WHERE id = ANY(@ids::uuid[]);
 
 -- name: ListMessages :many
 -- ListMessages lists messages of instances and directions, newest first,
 -- before a position: one index walk for each pair, merged.
-SELECT sqlc.embed(m), i.name AS instance, c.jid AS chat
+SELECT v.*
 FROM (
     SELECT page.id
     FROM unnest(@instance_ids::bigint[]) AS wanted(id)
@@ -36,10 +31,8 @@ FROM (
     ORDER BY page.created_at DESC, page.seq DESC
     LIMIT @max_rows
 ) page
-JOIN messages m ON m.id = page.id
-JOIN instances i ON i.id = m.instance_id
-JOIN chats c ON c.id = m.chat_id
-ORDER BY m.created_at DESC, m.seq DESC;
+JOIN shown_messages v ON v.id = page.id
+ORDER BY v.created_at DESC, v.seq DESC;
 
 -- name: WalkMessages :many
 -- WalkMessages is ListMessages for filters that have no index: it looks at the
@@ -73,7 +66,7 @@ LIMIT @max_rows;
 -- name: ListOpenMessages :many
 -- ListOpenMessages is ListMessages for statuses of unsettled messages
 -- (scheduled, queued, sending, unknown), which have an index of their own.
-SELECT sqlc.embed(m), i.name AS instance, c.jid AS chat
+SELECT v.*
 FROM (
     SELECT page.id
     FROM unnest(@instance_ids::bigint[]) AS wanted(id)
@@ -89,15 +82,13 @@ FROM (
     ORDER BY page.created_at DESC, page.seq DESC
     LIMIT @max_rows
 ) page
-JOIN messages m ON m.id = page.id
-JOIN instances i ON i.id = m.instance_id
-JOIN chats c ON c.id = m.chat_id
-ORDER BY m.created_at DESC, m.seq DESC;
+JOIN shown_messages v ON v.id = page.id
+ORDER BY v.created_at DESC, v.seq DESC;
 
 -- name: ListStoppedMessages :many
 -- ListStoppedMessages is ListMessages for failed, canceled and expired
 -- messages, which have an index of their own.
-SELECT sqlc.embed(m), i.name AS instance, c.jid AS chat
+SELECT v.*
 FROM (
     SELECT page.id
     FROM unnest(@instance_ids::bigint[]) AS wanted(id)
@@ -113,15 +104,13 @@ FROM (
     ORDER BY page.created_at DESC, page.seq DESC
     LIMIT @max_rows
 ) page
-JOIN messages m ON m.id = page.id
-JOIN instances i ON i.id = m.instance_id
-JOIN chats c ON c.id = m.chat_id
-ORDER BY m.created_at DESC, m.seq DESC;
+JOIN shown_messages v ON v.id = page.id
+ORDER BY v.created_at DESC, v.seq DESC;
 
 -- name: ListOverdueMessages :many
 -- ListOverdueMessages is ListMessages for messages of which their gateway has
 -- said nothing since it took them, which have an index of their own.
-SELECT sqlc.embed(m), i.name AS instance, c.jid AS chat
+SELECT v.*
 FROM (
     SELECT page.id
     FROM unnest(@instance_ids::bigint[]) AS wanted(id)
@@ -136,14 +125,12 @@ FROM (
     ORDER BY page.created_at DESC, page.seq DESC
     LIMIT @max_rows
 ) page
-JOIN messages m ON m.id = page.id
-JOIN instances i ON i.id = m.instance_id
-JOIN chats c ON c.id = m.chat_id
-ORDER BY m.created_at DESC, m.seq DESC;
+JOIN shown_messages v ON v.id = page.id
+ORDER BY v.created_at DESC, v.seq DESC;
 
 -- name: ListChatMessages :many
 -- ListChatMessages is ListMessages for given chats.
-SELECT sqlc.embed(m), i.name AS instance, c.jid AS chat
+SELECT v.*
 FROM (
     SELECT page.id
     FROM unnest(@chat_ids::bigint[]) AS wanted(id)
@@ -158,10 +145,8 @@ FROM (
     ORDER BY page.created_at DESC, page.seq DESC
     LIMIT @max_rows
 ) page
-JOIN messages m ON m.id = page.id
-JOIN instances i ON i.id = m.instance_id
-JOIN chats c ON c.id = m.chat_id
-ORDER BY m.created_at DESC, m.seq DESC;
+JOIN shown_messages v ON v.id = page.id
+ORDER BY v.created_at DESC, v.seq DESC;
 
 -- name: WalkChats :many
 -- WalkChats is WalkMessages for given chats.
@@ -197,7 +182,7 @@ LIMIT @max_rows;
 -- instance. The query is parsed once and not for each text. Of its words the index is
 -- asked for the indexed ones alone: those of every second message take it long to
 -- collect. IS TRUE keeps the others from it.
-SELECT sqlc.embed(m), i.name AS instance, c.jid AS chat
+SELECT v.*
 FROM (
     SELECT f.id
     FROM (
@@ -218,10 +203,8 @@ FROM (
     ORDER BY f.created_at DESC, f.seq DESC
     LIMIT @max_rows
 ) page
-JOIN messages m ON m.id = page.id
-JOIN instances i ON i.id = m.instance_id
-JOIN chats c ON c.id = m.chat_id
-ORDER BY m.created_at DESC, m.seq DESC;
+JOIN shown_messages v ON v.id = page.id
+ORDER BY v.created_at DESC, v.seq DESC;
 
 -- name: CountMatches :one
 -- CountMatches tells how many settled messages match a tsquery, and no more than

@@ -140,7 +140,7 @@ func (q *Queries) CountMatches(ctx context.Context, arg CountMatchesParams) (int
 }
 
 const listChatMessages = `-- name: ListChatMessages :many
-SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, m.ack_overdue_at, i.name AS instance, c.jid AS chat
+SELECT v.id, v.seq, v.instance, v.chat, v.direction, v.status, v.type, v.text, v.content, v.sender, v.gateway_message_id, v.reply_to, v.priority, v.send_at, v.expires_at, v.metadata, v.error_code, v.error_text, v.created_at, v.accepted_at, v.sent_at, v.delivered_at, v.read_at, v.stopped_at, v.edited_at, v.deleted_at, v.ack_overdue_at
 FROM (
     SELECT page.id
     FROM unnest($1::bigint[]) AS wanted(id)
@@ -155,10 +155,8 @@ FROM (
     ORDER BY page.created_at DESC, page.seq DESC
     LIMIT $5
 ) page
-JOIN messages m ON m.id = page.id
-JOIN instances i ON i.id = m.instance_id
-JOIN chats c ON c.id = m.chat_id
-ORDER BY m.created_at DESC, m.seq DESC
+JOIN shown_messages v ON v.id = page.id
+ORDER BY v.created_at DESC, v.seq DESC
 `
 
 type ListChatMessagesParams struct {
@@ -169,14 +167,8 @@ type ListChatMessagesParams struct {
 	MaxRows   int32
 }
 
-type ListChatMessagesRow struct {
-	Message  Message
-	Instance string
-	Chat     string
-}
-
 // ListChatMessages is ListMessages for given chats.
-func (q *Queries) ListChatMessages(ctx context.Context, arg ListChatMessagesParams) ([]ListChatMessagesRow, error) {
+func (q *Queries) ListChatMessages(ctx context.Context, arg ListChatMessagesParams) ([]ShownMessage, error) {
 	rows, err := q.db.Query(ctx, listChatMessages,
 		arg.ChatIds,
 		arg.BeforeAt,
@@ -188,49 +180,37 @@ func (q *Queries) ListChatMessages(ctx context.Context, arg ListChatMessagesPara
 		return nil, err
 	}
 	defer rows.Close()
-	var items []ListChatMessagesRow
+	var items []ShownMessage
 	for rows.Next() {
-		var i ListChatMessagesRow
+		var i ShownMessage
 		if err := rows.Scan(
-			&i.Message.ID,
-			&i.Message.Seq,
-			&i.Message.InstanceID,
-			&i.Message.ChatID,
-			&i.Message.Direction,
-			&i.Message.Status,
-			&i.Message.Type,
-			&i.Message.Text,
-			&i.Message.Content,
-			&i.Message.Sender,
-			&i.Message.GatewayMessageID,
-			&i.Message.ReplyTo,
-			&i.Message.Priority,
-			&i.Message.SendAt,
-			&i.Message.ExpiresAt,
-			&i.Message.Metadata,
-			&i.Message.IdempotencyKey,
-			&i.Message.RequestHash,
-			&i.Message.Attempt,
-			&i.Message.MaxAttempts,
-			&i.Message.NextAttemptAt,
-			&i.Message.LeaseUntil,
-			&i.Message.TaskBatch,
-			&i.Message.ErrorCode,
-			&i.Message.ErrorText,
-			&i.Message.History,
-			&i.Message.CreatedAt,
-			&i.Message.AcceptedAt,
-			&i.Message.SentAt,
-			&i.Message.DeliveredAt,
-			&i.Message.ReadAt,
-			&i.Message.PlayedAt,
-			&i.Message.StoppedAt,
-			&i.Message.SettledAt,
-			&i.Message.EditedAt,
-			&i.Message.DeletedAt,
-			&i.Message.AckOverdueAt,
+			&i.ID,
+			&i.Seq,
 			&i.Instance,
 			&i.Chat,
+			&i.Direction,
+			&i.Status,
+			&i.Type,
+			&i.Text,
+			&i.Content,
+			&i.Sender,
+			&i.GatewayMessageID,
+			&i.ReplyTo,
+			&i.Priority,
+			&i.SendAt,
+			&i.ExpiresAt,
+			&i.Metadata,
+			&i.ErrorCode,
+			&i.ErrorText,
+			&i.CreatedAt,
+			&i.AcceptedAt,
+			&i.SentAt,
+			&i.DeliveredAt,
+			&i.ReadAt,
+			&i.StoppedAt,
+			&i.EditedAt,
+			&i.DeletedAt,
+			&i.AckOverdueAt,
 		); err != nil {
 			return nil, err
 		}
@@ -309,7 +289,7 @@ func (q *Queries) ListChats(ctx context.Context, arg ListChatsParams) ([]ListCha
 }
 
 const listMessages = `-- name: ListMessages :many
-SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, m.ack_overdue_at, i.name AS instance, c.jid AS chat
+SELECT v.id, v.seq, v.instance, v.chat, v.direction, v.status, v.type, v.text, v.content, v.sender, v.gateway_message_id, v.reply_to, v.priority, v.send_at, v.expires_at, v.metadata, v.error_code, v.error_text, v.created_at, v.accepted_at, v.sent_at, v.delivered_at, v.read_at, v.stopped_at, v.edited_at, v.deleted_at, v.ack_overdue_at
 FROM (
     SELECT page.id
     FROM unnest($1::bigint[]) AS wanted(id)
@@ -325,10 +305,8 @@ FROM (
     ORDER BY page.created_at DESC, page.seq DESC
     LIMIT $6
 ) page
-JOIN messages m ON m.id = page.id
-JOIN instances i ON i.id = m.instance_id
-JOIN chats c ON c.id = m.chat_id
-ORDER BY m.created_at DESC, m.seq DESC
+JOIN shown_messages v ON v.id = page.id
+ORDER BY v.created_at DESC, v.seq DESC
 `
 
 type ListMessagesParams struct {
@@ -340,15 +318,9 @@ type ListMessagesParams struct {
 	MaxRows     int32
 }
 
-type ListMessagesRow struct {
-	Message  Message
-	Instance string
-	Chat     string
-}
-
 // ListMessages lists messages of instances and directions, newest first,
 // before a position: one index walk for each pair, merged.
-func (q *Queries) ListMessages(ctx context.Context, arg ListMessagesParams) ([]ListMessagesRow, error) {
+func (q *Queries) ListMessages(ctx context.Context, arg ListMessagesParams) ([]ShownMessage, error) {
 	rows, err := q.db.Query(ctx, listMessages,
 		arg.InstanceIds,
 		arg.Directions,
@@ -361,49 +333,37 @@ func (q *Queries) ListMessages(ctx context.Context, arg ListMessagesParams) ([]L
 		return nil, err
 	}
 	defer rows.Close()
-	var items []ListMessagesRow
+	var items []ShownMessage
 	for rows.Next() {
-		var i ListMessagesRow
+		var i ShownMessage
 		if err := rows.Scan(
-			&i.Message.ID,
-			&i.Message.Seq,
-			&i.Message.InstanceID,
-			&i.Message.ChatID,
-			&i.Message.Direction,
-			&i.Message.Status,
-			&i.Message.Type,
-			&i.Message.Text,
-			&i.Message.Content,
-			&i.Message.Sender,
-			&i.Message.GatewayMessageID,
-			&i.Message.ReplyTo,
-			&i.Message.Priority,
-			&i.Message.SendAt,
-			&i.Message.ExpiresAt,
-			&i.Message.Metadata,
-			&i.Message.IdempotencyKey,
-			&i.Message.RequestHash,
-			&i.Message.Attempt,
-			&i.Message.MaxAttempts,
-			&i.Message.NextAttemptAt,
-			&i.Message.LeaseUntil,
-			&i.Message.TaskBatch,
-			&i.Message.ErrorCode,
-			&i.Message.ErrorText,
-			&i.Message.History,
-			&i.Message.CreatedAt,
-			&i.Message.AcceptedAt,
-			&i.Message.SentAt,
-			&i.Message.DeliveredAt,
-			&i.Message.ReadAt,
-			&i.Message.PlayedAt,
-			&i.Message.StoppedAt,
-			&i.Message.SettledAt,
-			&i.Message.EditedAt,
-			&i.Message.DeletedAt,
-			&i.Message.AckOverdueAt,
+			&i.ID,
+			&i.Seq,
 			&i.Instance,
 			&i.Chat,
+			&i.Direction,
+			&i.Status,
+			&i.Type,
+			&i.Text,
+			&i.Content,
+			&i.Sender,
+			&i.GatewayMessageID,
+			&i.ReplyTo,
+			&i.Priority,
+			&i.SendAt,
+			&i.ExpiresAt,
+			&i.Metadata,
+			&i.ErrorCode,
+			&i.ErrorText,
+			&i.CreatedAt,
+			&i.AcceptedAt,
+			&i.SentAt,
+			&i.DeliveredAt,
+			&i.ReadAt,
+			&i.StoppedAt,
+			&i.EditedAt,
+			&i.DeletedAt,
+			&i.AckOverdueAt,
 		); err != nil {
 			return nil, err
 		}
@@ -416,7 +376,7 @@ func (q *Queries) ListMessages(ctx context.Context, arg ListMessagesParams) ([]L
 }
 
 const listOpenMessages = `-- name: ListOpenMessages :many
-SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, m.ack_overdue_at, i.name AS instance, c.jid AS chat
+SELECT v.id, v.seq, v.instance, v.chat, v.direction, v.status, v.type, v.text, v.content, v.sender, v.gateway_message_id, v.reply_to, v.priority, v.send_at, v.expires_at, v.metadata, v.error_code, v.error_text, v.created_at, v.accepted_at, v.sent_at, v.delivered_at, v.read_at, v.stopped_at, v.edited_at, v.deleted_at, v.ack_overdue_at
 FROM (
     SELECT page.id
     FROM unnest($1::bigint[]) AS wanted(id)
@@ -432,10 +392,8 @@ FROM (
     ORDER BY page.created_at DESC, page.seq DESC
     LIMIT $6
 ) page
-JOIN messages m ON m.id = page.id
-JOIN instances i ON i.id = m.instance_id
-JOIN chats c ON c.id = m.chat_id
-ORDER BY m.created_at DESC, m.seq DESC
+JOIN shown_messages v ON v.id = page.id
+ORDER BY v.created_at DESC, v.seq DESC
 `
 
 type ListOpenMessagesParams struct {
@@ -447,15 +405,9 @@ type ListOpenMessagesParams struct {
 	MaxRows     int32
 }
 
-type ListOpenMessagesRow struct {
-	Message  Message
-	Instance string
-	Chat     string
-}
-
 // ListOpenMessages is ListMessages for statuses of unsettled messages
 // (scheduled, queued, sending, unknown), which have an index of their own.
-func (q *Queries) ListOpenMessages(ctx context.Context, arg ListOpenMessagesParams) ([]ListOpenMessagesRow, error) {
+func (q *Queries) ListOpenMessages(ctx context.Context, arg ListOpenMessagesParams) ([]ShownMessage, error) {
 	rows, err := q.db.Query(ctx, listOpenMessages,
 		arg.InstanceIds,
 		arg.BeforeAt,
@@ -468,49 +420,37 @@ func (q *Queries) ListOpenMessages(ctx context.Context, arg ListOpenMessagesPara
 		return nil, err
 	}
 	defer rows.Close()
-	var items []ListOpenMessagesRow
+	var items []ShownMessage
 	for rows.Next() {
-		var i ListOpenMessagesRow
+		var i ShownMessage
 		if err := rows.Scan(
-			&i.Message.ID,
-			&i.Message.Seq,
-			&i.Message.InstanceID,
-			&i.Message.ChatID,
-			&i.Message.Direction,
-			&i.Message.Status,
-			&i.Message.Type,
-			&i.Message.Text,
-			&i.Message.Content,
-			&i.Message.Sender,
-			&i.Message.GatewayMessageID,
-			&i.Message.ReplyTo,
-			&i.Message.Priority,
-			&i.Message.SendAt,
-			&i.Message.ExpiresAt,
-			&i.Message.Metadata,
-			&i.Message.IdempotencyKey,
-			&i.Message.RequestHash,
-			&i.Message.Attempt,
-			&i.Message.MaxAttempts,
-			&i.Message.NextAttemptAt,
-			&i.Message.LeaseUntil,
-			&i.Message.TaskBatch,
-			&i.Message.ErrorCode,
-			&i.Message.ErrorText,
-			&i.Message.History,
-			&i.Message.CreatedAt,
-			&i.Message.AcceptedAt,
-			&i.Message.SentAt,
-			&i.Message.DeliveredAt,
-			&i.Message.ReadAt,
-			&i.Message.PlayedAt,
-			&i.Message.StoppedAt,
-			&i.Message.SettledAt,
-			&i.Message.EditedAt,
-			&i.Message.DeletedAt,
-			&i.Message.AckOverdueAt,
+			&i.ID,
+			&i.Seq,
 			&i.Instance,
 			&i.Chat,
+			&i.Direction,
+			&i.Status,
+			&i.Type,
+			&i.Text,
+			&i.Content,
+			&i.Sender,
+			&i.GatewayMessageID,
+			&i.ReplyTo,
+			&i.Priority,
+			&i.SendAt,
+			&i.ExpiresAt,
+			&i.Metadata,
+			&i.ErrorCode,
+			&i.ErrorText,
+			&i.CreatedAt,
+			&i.AcceptedAt,
+			&i.SentAt,
+			&i.DeliveredAt,
+			&i.ReadAt,
+			&i.StoppedAt,
+			&i.EditedAt,
+			&i.DeletedAt,
+			&i.AckOverdueAt,
 		); err != nil {
 			return nil, err
 		}
@@ -523,7 +463,7 @@ func (q *Queries) ListOpenMessages(ctx context.Context, arg ListOpenMessagesPara
 }
 
 const listOverdueMessages = `-- name: ListOverdueMessages :many
-SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, m.ack_overdue_at, i.name AS instance, c.jid AS chat
+SELECT v.id, v.seq, v.instance, v.chat, v.direction, v.status, v.type, v.text, v.content, v.sender, v.gateway_message_id, v.reply_to, v.priority, v.send_at, v.expires_at, v.metadata, v.error_code, v.error_text, v.created_at, v.accepted_at, v.sent_at, v.delivered_at, v.read_at, v.stopped_at, v.edited_at, v.deleted_at, v.ack_overdue_at
 FROM (
     SELECT page.id
     FROM unnest($1::bigint[]) AS wanted(id)
@@ -538,10 +478,8 @@ FROM (
     ORDER BY page.created_at DESC, page.seq DESC
     LIMIT $5
 ) page
-JOIN messages m ON m.id = page.id
-JOIN instances i ON i.id = m.instance_id
-JOIN chats c ON c.id = m.chat_id
-ORDER BY m.created_at DESC, m.seq DESC
+JOIN shown_messages v ON v.id = page.id
+ORDER BY v.created_at DESC, v.seq DESC
 `
 
 type ListOverdueMessagesParams struct {
@@ -552,15 +490,9 @@ type ListOverdueMessagesParams struct {
 	MaxRows     int32
 }
 
-type ListOverdueMessagesRow struct {
-	Message  Message
-	Instance string
-	Chat     string
-}
-
 // ListOverdueMessages is ListMessages for messages of which their gateway has
 // said nothing since it took them, which have an index of their own.
-func (q *Queries) ListOverdueMessages(ctx context.Context, arg ListOverdueMessagesParams) ([]ListOverdueMessagesRow, error) {
+func (q *Queries) ListOverdueMessages(ctx context.Context, arg ListOverdueMessagesParams) ([]ShownMessage, error) {
 	rows, err := q.db.Query(ctx, listOverdueMessages,
 		arg.InstanceIds,
 		arg.BeforeAt,
@@ -572,49 +504,37 @@ func (q *Queries) ListOverdueMessages(ctx context.Context, arg ListOverdueMessag
 		return nil, err
 	}
 	defer rows.Close()
-	var items []ListOverdueMessagesRow
+	var items []ShownMessage
 	for rows.Next() {
-		var i ListOverdueMessagesRow
+		var i ShownMessage
 		if err := rows.Scan(
-			&i.Message.ID,
-			&i.Message.Seq,
-			&i.Message.InstanceID,
-			&i.Message.ChatID,
-			&i.Message.Direction,
-			&i.Message.Status,
-			&i.Message.Type,
-			&i.Message.Text,
-			&i.Message.Content,
-			&i.Message.Sender,
-			&i.Message.GatewayMessageID,
-			&i.Message.ReplyTo,
-			&i.Message.Priority,
-			&i.Message.SendAt,
-			&i.Message.ExpiresAt,
-			&i.Message.Metadata,
-			&i.Message.IdempotencyKey,
-			&i.Message.RequestHash,
-			&i.Message.Attempt,
-			&i.Message.MaxAttempts,
-			&i.Message.NextAttemptAt,
-			&i.Message.LeaseUntil,
-			&i.Message.TaskBatch,
-			&i.Message.ErrorCode,
-			&i.Message.ErrorText,
-			&i.Message.History,
-			&i.Message.CreatedAt,
-			&i.Message.AcceptedAt,
-			&i.Message.SentAt,
-			&i.Message.DeliveredAt,
-			&i.Message.ReadAt,
-			&i.Message.PlayedAt,
-			&i.Message.StoppedAt,
-			&i.Message.SettledAt,
-			&i.Message.EditedAt,
-			&i.Message.DeletedAt,
-			&i.Message.AckOverdueAt,
+			&i.ID,
+			&i.Seq,
 			&i.Instance,
 			&i.Chat,
+			&i.Direction,
+			&i.Status,
+			&i.Type,
+			&i.Text,
+			&i.Content,
+			&i.Sender,
+			&i.GatewayMessageID,
+			&i.ReplyTo,
+			&i.Priority,
+			&i.SendAt,
+			&i.ExpiresAt,
+			&i.Metadata,
+			&i.ErrorCode,
+			&i.ErrorText,
+			&i.CreatedAt,
+			&i.AcceptedAt,
+			&i.SentAt,
+			&i.DeliveredAt,
+			&i.ReadAt,
+			&i.StoppedAt,
+			&i.EditedAt,
+			&i.DeletedAt,
+			&i.AckOverdueAt,
 		); err != nil {
 			return nil, err
 		}
@@ -627,7 +547,7 @@ func (q *Queries) ListOverdueMessages(ctx context.Context, arg ListOverdueMessag
 }
 
 const listStoppedMessages = `-- name: ListStoppedMessages :many
-SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, m.ack_overdue_at, i.name AS instance, c.jid AS chat
+SELECT v.id, v.seq, v.instance, v.chat, v.direction, v.status, v.type, v.text, v.content, v.sender, v.gateway_message_id, v.reply_to, v.priority, v.send_at, v.expires_at, v.metadata, v.error_code, v.error_text, v.created_at, v.accepted_at, v.sent_at, v.delivered_at, v.read_at, v.stopped_at, v.edited_at, v.deleted_at, v.ack_overdue_at
 FROM (
     SELECT page.id
     FROM unnest($1::bigint[]) AS wanted(id)
@@ -643,10 +563,8 @@ FROM (
     ORDER BY page.created_at DESC, page.seq DESC
     LIMIT $6
 ) page
-JOIN messages m ON m.id = page.id
-JOIN instances i ON i.id = m.instance_id
-JOIN chats c ON c.id = m.chat_id
-ORDER BY m.created_at DESC, m.seq DESC
+JOIN shown_messages v ON v.id = page.id
+ORDER BY v.created_at DESC, v.seq DESC
 `
 
 type ListStoppedMessagesParams struct {
@@ -658,15 +576,9 @@ type ListStoppedMessagesParams struct {
 	MaxRows     int32
 }
 
-type ListStoppedMessagesRow struct {
-	Message  Message
-	Instance string
-	Chat     string
-}
-
 // ListStoppedMessages is ListMessages for failed, canceled and expired
 // messages, which have an index of their own.
-func (q *Queries) ListStoppedMessages(ctx context.Context, arg ListStoppedMessagesParams) ([]ListStoppedMessagesRow, error) {
+func (q *Queries) ListStoppedMessages(ctx context.Context, arg ListStoppedMessagesParams) ([]ShownMessage, error) {
 	rows, err := q.db.Query(ctx, listStoppedMessages,
 		arg.InstanceIds,
 		arg.BeforeAt,
@@ -679,49 +591,37 @@ func (q *Queries) ListStoppedMessages(ctx context.Context, arg ListStoppedMessag
 		return nil, err
 	}
 	defer rows.Close()
-	var items []ListStoppedMessagesRow
+	var items []ShownMessage
 	for rows.Next() {
-		var i ListStoppedMessagesRow
+		var i ShownMessage
 		if err := rows.Scan(
-			&i.Message.ID,
-			&i.Message.Seq,
-			&i.Message.InstanceID,
-			&i.Message.ChatID,
-			&i.Message.Direction,
-			&i.Message.Status,
-			&i.Message.Type,
-			&i.Message.Text,
-			&i.Message.Content,
-			&i.Message.Sender,
-			&i.Message.GatewayMessageID,
-			&i.Message.ReplyTo,
-			&i.Message.Priority,
-			&i.Message.SendAt,
-			&i.Message.ExpiresAt,
-			&i.Message.Metadata,
-			&i.Message.IdempotencyKey,
-			&i.Message.RequestHash,
-			&i.Message.Attempt,
-			&i.Message.MaxAttempts,
-			&i.Message.NextAttemptAt,
-			&i.Message.LeaseUntil,
-			&i.Message.TaskBatch,
-			&i.Message.ErrorCode,
-			&i.Message.ErrorText,
-			&i.Message.History,
-			&i.Message.CreatedAt,
-			&i.Message.AcceptedAt,
-			&i.Message.SentAt,
-			&i.Message.DeliveredAt,
-			&i.Message.ReadAt,
-			&i.Message.PlayedAt,
-			&i.Message.StoppedAt,
-			&i.Message.SettledAt,
-			&i.Message.EditedAt,
-			&i.Message.DeletedAt,
-			&i.Message.AckOverdueAt,
+			&i.ID,
+			&i.Seq,
 			&i.Instance,
 			&i.Chat,
+			&i.Direction,
+			&i.Status,
+			&i.Type,
+			&i.Text,
+			&i.Content,
+			&i.Sender,
+			&i.GatewayMessageID,
+			&i.ReplyTo,
+			&i.Priority,
+			&i.SendAt,
+			&i.ExpiresAt,
+			&i.Metadata,
+			&i.ErrorCode,
+			&i.ErrorText,
+			&i.CreatedAt,
+			&i.AcceptedAt,
+			&i.SentAt,
+			&i.DeliveredAt,
+			&i.ReadAt,
+			&i.StoppedAt,
+			&i.EditedAt,
+			&i.DeletedAt,
+			&i.AckOverdueAt,
 		); err != nil {
 			return nil, err
 		}
@@ -734,21 +634,19 @@ func (q *Queries) ListStoppedMessages(ctx context.Context, arg ListStoppedMessag
 }
 
 const messageDetail = `-- name: MessageDetail :one
-SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, m.ack_overdue_at, i.name AS instance, c.jid AS chat,
+SELECT v.id, v.seq, v.instance, v.chat, v.direction, v.status, v.type, v.text, v.content, v.sender, v.gateway_message_id, v.reply_to, v.priority, v.send_at, v.expires_at, v.metadata, v.error_code, v.error_text, v.created_at, v.accepted_at, v.sent_at, v.delivered_at, v.read_at, v.stopped_at, v.edited_at, v.deleted_at, v.ack_overdue_at, m.history,
        COALESCE((SELECT jsonb_agg(to_jsonb(a) ORDER BY a.attempt) FROM attempts a WHERE a.message_id = m.id), '[]')::jsonb AS attempts,
        COALESCE((SELECT to_jsonb(r) FROM read_receipts r WHERE r.message_id = m.id), 'null')::jsonb AS read_receipt
 FROM messages m
-JOIN instances i ON i.id = m.instance_id
-JOIN chats c ON c.id = m.chat_id
+JOIN shown_messages v ON v.id = m.id
 WHERE m.id = $1
 `
 
 type MessageDetailRow struct {
-	Message     Message
-	Instance    string
-	Chat        string
-	Attempts    []byte
-	ReadReceipt []byte
+	ShownMessage ShownMessage
+	History      []byte
+	Attempts     []byte
+	ReadReceipt  []byte
 }
 
 // MessageDetail reads a message and its attempts at one moment: apart, one could
@@ -758,45 +656,34 @@ func (q *Queries) MessageDetail(ctx context.Context, id uuid.UUID) (MessageDetai
 	row := q.db.QueryRow(ctx, messageDetail, id)
 	var i MessageDetailRow
 	err := row.Scan(
-		&i.Message.ID,
-		&i.Message.Seq,
-		&i.Message.InstanceID,
-		&i.Message.ChatID,
-		&i.Message.Direction,
-		&i.Message.Status,
-		&i.Message.Type,
-		&i.Message.Text,
-		&i.Message.Content,
-		&i.Message.Sender,
-		&i.Message.GatewayMessageID,
-		&i.Message.ReplyTo,
-		&i.Message.Priority,
-		&i.Message.SendAt,
-		&i.Message.ExpiresAt,
-		&i.Message.Metadata,
-		&i.Message.IdempotencyKey,
-		&i.Message.RequestHash,
-		&i.Message.Attempt,
-		&i.Message.MaxAttempts,
-		&i.Message.NextAttemptAt,
-		&i.Message.LeaseUntil,
-		&i.Message.TaskBatch,
-		&i.Message.ErrorCode,
-		&i.Message.ErrorText,
-		&i.Message.History,
-		&i.Message.CreatedAt,
-		&i.Message.AcceptedAt,
-		&i.Message.SentAt,
-		&i.Message.DeliveredAt,
-		&i.Message.ReadAt,
-		&i.Message.PlayedAt,
-		&i.Message.StoppedAt,
-		&i.Message.SettledAt,
-		&i.Message.EditedAt,
-		&i.Message.DeletedAt,
-		&i.Message.AckOverdueAt,
-		&i.Instance,
-		&i.Chat,
+		&i.ShownMessage.ID,
+		&i.ShownMessage.Seq,
+		&i.ShownMessage.Instance,
+		&i.ShownMessage.Chat,
+		&i.ShownMessage.Direction,
+		&i.ShownMessage.Status,
+		&i.ShownMessage.Type,
+		&i.ShownMessage.Text,
+		&i.ShownMessage.Content,
+		&i.ShownMessage.Sender,
+		&i.ShownMessage.GatewayMessageID,
+		&i.ShownMessage.ReplyTo,
+		&i.ShownMessage.Priority,
+		&i.ShownMessage.SendAt,
+		&i.ShownMessage.ExpiresAt,
+		&i.ShownMessage.Metadata,
+		&i.ShownMessage.ErrorCode,
+		&i.ShownMessage.ErrorText,
+		&i.ShownMessage.CreatedAt,
+		&i.ShownMessage.AcceptedAt,
+		&i.ShownMessage.SentAt,
+		&i.ShownMessage.DeliveredAt,
+		&i.ShownMessage.ReadAt,
+		&i.ShownMessage.StoppedAt,
+		&i.ShownMessage.EditedAt,
+		&i.ShownMessage.DeletedAt,
+		&i.ShownMessage.AckOverdueAt,
+		&i.History,
 		&i.Attempts,
 		&i.ReadReceipt,
 	)
@@ -804,68 +691,46 @@ func (q *Queries) MessageDetail(ctx context.Context, id uuid.UUID) (MessageDetai
 }
 
 const messagesByID = `-- name: MessagesByID :many
-SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, m.ack_overdue_at, i.name AS instance, c.jid AS chat
-FROM messages m
-JOIN instances i ON i.id = m.instance_id
-JOIN chats c ON c.id = m.chat_id
-WHERE m.id = ANY($1::uuid[])
+SELECT id, seq, instance, chat, direction, status, type, text, content, sender, gateway_message_id, reply_to, priority, send_at, expires_at, metadata, error_code, error_text, created_at, accepted_at, sent_at, delivered_at, read_at, stopped_at, edited_at, deleted_at, ack_overdue_at FROM shown_messages WHERE id = ANY($1::uuid[])
 `
 
-type MessagesByIDRow struct {
-	Message  Message
-	Instance string
-	Chat     string
-}
-
-func (q *Queries) MessagesByID(ctx context.Context, ids []uuid.UUID) ([]MessagesByIDRow, error) {
+func (q *Queries) MessagesByID(ctx context.Context, ids []uuid.UUID) ([]ShownMessage, error) {
 	rows, err := q.db.Query(ctx, messagesByID, ids)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []MessagesByIDRow
+	var items []ShownMessage
 	for rows.Next() {
-		var i MessagesByIDRow
+		var i ShownMessage
 		if err := rows.Scan(
-			&i.Message.ID,
-			&i.Message.Seq,
-			&i.Message.InstanceID,
-			&i.Message.ChatID,
-			&i.Message.Direction,
-			&i.Message.Status,
-			&i.Message.Type,
-			&i.Message.Text,
-			&i.Message.Content,
-			&i.Message.Sender,
-			&i.Message.GatewayMessageID,
-			&i.Message.ReplyTo,
-			&i.Message.Priority,
-			&i.Message.SendAt,
-			&i.Message.ExpiresAt,
-			&i.Message.Metadata,
-			&i.Message.IdempotencyKey,
-			&i.Message.RequestHash,
-			&i.Message.Attempt,
-			&i.Message.MaxAttempts,
-			&i.Message.NextAttemptAt,
-			&i.Message.LeaseUntil,
-			&i.Message.TaskBatch,
-			&i.Message.ErrorCode,
-			&i.Message.ErrorText,
-			&i.Message.History,
-			&i.Message.CreatedAt,
-			&i.Message.AcceptedAt,
-			&i.Message.SentAt,
-			&i.Message.DeliveredAt,
-			&i.Message.ReadAt,
-			&i.Message.PlayedAt,
-			&i.Message.StoppedAt,
-			&i.Message.SettledAt,
-			&i.Message.EditedAt,
-			&i.Message.DeletedAt,
-			&i.Message.AckOverdueAt,
+			&i.ID,
+			&i.Seq,
 			&i.Instance,
 			&i.Chat,
+			&i.Direction,
+			&i.Status,
+			&i.Type,
+			&i.Text,
+			&i.Content,
+			&i.Sender,
+			&i.GatewayMessageID,
+			&i.ReplyTo,
+			&i.Priority,
+			&i.SendAt,
+			&i.ExpiresAt,
+			&i.Metadata,
+			&i.ErrorCode,
+			&i.ErrorText,
+			&i.CreatedAt,
+			&i.AcceptedAt,
+			&i.SentAt,
+			&i.DeliveredAt,
+			&i.ReadAt,
+			&i.StoppedAt,
+			&i.EditedAt,
+			&i.DeletedAt,
+			&i.AckOverdueAt,
 		); err != nil {
 			return nil, err
 		}
@@ -956,7 +821,7 @@ func (q *Queries) RetryMessage(ctx context.Context, id uuid.UUID) (uuid.UUID, er
 }
 
 const searchMessages = `-- name: SearchMessages :many
-SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, m.ack_overdue_at, i.name AS instance, c.jid AS chat
+SELECT v.id, v.seq, v.instance, v.chat, v.direction, v.status, v.type, v.text, v.content, v.sender, v.gateway_message_id, v.reply_to, v.priority, v.send_at, v.expires_at, v.metadata, v.error_code, v.error_text, v.created_at, v.accepted_at, v.sent_at, v.delivered_at, v.read_at, v.stopped_at, v.edited_at, v.deleted_at, v.ack_overdue_at
 FROM (
     SELECT f.id
     FROM (
@@ -977,10 +842,8 @@ FROM (
     ORDER BY f.created_at DESC, f.seq DESC
     LIMIT $10
 ) page
-JOIN messages m ON m.id = page.id
-JOIN instances i ON i.id = m.instance_id
-JOIN chats c ON c.id = m.chat_id
-ORDER BY m.created_at DESC, m.seq DESC
+JOIN shown_messages v ON v.id = page.id
+ORDER BY v.created_at DESC, v.seq DESC
 `
 
 type SearchMessagesParams struct {
@@ -996,12 +859,6 @@ type SearchMessagesParams struct {
 	MaxRows     int32
 }
 
-type SearchMessagesRow struct {
-	Message  Message
-	Instance string
-	Chat     string
-}
-
 // SearchMessages is ListMessages for messages whose text matches a tsquery that
 // few match: it reads all that do. No chats mean any. The index has the words of
 // settled messages; the others are few, and looked through. How many match is not
@@ -1009,7 +866,7 @@ type SearchMessagesRow struct {
 // instance. The query is parsed once and not for each text. Of its words the index is
 // asked for the indexed ones alone: those of every second message take it long to
 // collect. IS TRUE keeps the others from it.
-func (q *Queries) SearchMessages(ctx context.Context, arg SearchMessagesParams) ([]SearchMessagesRow, error) {
+func (q *Queries) SearchMessages(ctx context.Context, arg SearchMessagesParams) ([]ShownMessage, error) {
 	rows, err := q.db.Query(ctx, searchMessages,
 		arg.Indexed,
 		arg.Query,
@@ -1026,49 +883,37 @@ func (q *Queries) SearchMessages(ctx context.Context, arg SearchMessagesParams) 
 		return nil, err
 	}
 	defer rows.Close()
-	var items []SearchMessagesRow
+	var items []ShownMessage
 	for rows.Next() {
-		var i SearchMessagesRow
+		var i ShownMessage
 		if err := rows.Scan(
-			&i.Message.ID,
-			&i.Message.Seq,
-			&i.Message.InstanceID,
-			&i.Message.ChatID,
-			&i.Message.Direction,
-			&i.Message.Status,
-			&i.Message.Type,
-			&i.Message.Text,
-			&i.Message.Content,
-			&i.Message.Sender,
-			&i.Message.GatewayMessageID,
-			&i.Message.ReplyTo,
-			&i.Message.Priority,
-			&i.Message.SendAt,
-			&i.Message.ExpiresAt,
-			&i.Message.Metadata,
-			&i.Message.IdempotencyKey,
-			&i.Message.RequestHash,
-			&i.Message.Attempt,
-			&i.Message.MaxAttempts,
-			&i.Message.NextAttemptAt,
-			&i.Message.LeaseUntil,
-			&i.Message.TaskBatch,
-			&i.Message.ErrorCode,
-			&i.Message.ErrorText,
-			&i.Message.History,
-			&i.Message.CreatedAt,
-			&i.Message.AcceptedAt,
-			&i.Message.SentAt,
-			&i.Message.DeliveredAt,
-			&i.Message.ReadAt,
-			&i.Message.PlayedAt,
-			&i.Message.StoppedAt,
-			&i.Message.SettledAt,
-			&i.Message.EditedAt,
-			&i.Message.DeletedAt,
-			&i.Message.AckOverdueAt,
+			&i.ID,
+			&i.Seq,
 			&i.Instance,
 			&i.Chat,
+			&i.Direction,
+			&i.Status,
+			&i.Type,
+			&i.Text,
+			&i.Content,
+			&i.Sender,
+			&i.GatewayMessageID,
+			&i.ReplyTo,
+			&i.Priority,
+			&i.SendAt,
+			&i.ExpiresAt,
+			&i.Metadata,
+			&i.ErrorCode,
+			&i.ErrorText,
+			&i.CreatedAt,
+			&i.AcceptedAt,
+			&i.SentAt,
+			&i.DeliveredAt,
+			&i.ReadAt,
+			&i.StoppedAt,
+			&i.EditedAt,
+			&i.DeletedAt,
+			&i.AckOverdueAt,
 		); err != nil {
 			return nil, err
 		}

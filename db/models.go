@@ -454,6 +454,36 @@ type Setting struct {
 	ChangedAt time.Time
 }
 
+type ShownMessage struct {
+	ID               uuid.UUID
+	Seq              int64
+	Instance         string
+	Chat             string
+	Direction        MessageDirection
+	Status           MessageStatus
+	Type             string
+	Text             *string
+	Content          []byte
+	Sender           *string
+	GatewayMessageID *string
+	ReplyTo          *uuid.UUID
+	Priority         MessagePriority
+	SendAt           *time.Time
+	ExpiresAt        *time.Time
+	Metadata         []byte
+	ErrorCode        *string
+	ErrorText        *string
+	CreatedAt        time.Time
+	AcceptedAt       *time.Time
+	SentAt           *time.Time
+	DeliveredAt      *time.Time
+	ReadAt           *time.Time
+	StoppedAt        *time.Time
+	EditedAt         *time.Time
+	DeletedAt        *time.Time
+	AckOverdueAt     *time.Time
+}
+
 type Upload struct {
 	MessageID uuid.UUID
 	Data      []byte

@@ -148,7 +148,7 @@ func TestSendCommitsAndThenQueues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !row.Message.CreatedAt.Equal(r.CreatedAt) || row.Chat != r.Chat || *row.Message.Text != m.Text || row.Message.Status != "queued" {
+	if !row.ShownMessage.CreatedAt.Equal(r.CreatedAt) || row.ShownMessage.Chat != r.Chat || *row.ShownMessage.Text != m.Text || row.ShownMessage.Status != "queued" {
 		t.Errorf("row = %+v, want what the receipt says", row)
 	}
 	info, err := b.inspector.GetTaskInfo("critical", "message:send:"+r.ID.String())

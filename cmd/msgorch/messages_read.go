@@ -51,7 +51,7 @@ func askToRead(ctx context.Context, q *db.Queries, id uuid.UUID) error {
 		return err
 	}
 	row, err := q.MessageDetail(ctx, id)
-	if err == nil && row.Message.Direction != db.MessageDirectionInbound {
+	if err == nil && row.ShownMessage.Direction != db.MessageDirectionInbound {
 		return pgx.ErrNoRows
 	}
 	return err

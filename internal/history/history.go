@@ -149,8 +149,8 @@ func (r *Reader) Get(ctx context.Context, id uuid.UUID) (Detail, error) {
 	if err := json.Unmarshal(row.Attempts, &attempts); err != nil {
 		return Detail{}, fmt.Errorf("read attempts of %s: %w", id, err)
 	}
-	d := Detail{Message: messageOf(row.Message, row.Instance, row.Chat), Attempts: attemptsOf(attempts)}
-	if err := json.Unmarshal(row.Message.History, &d.History); err != nil {
+	d := Detail{Message: messageOf(row.ShownMessage), Attempts: attemptsOf(attempts)}
+	if err := json.Unmarshal(row.History, &d.History); err != nil {
 		return Detail{}, fmt.Errorf("read history of %s: %w", id, err)
 	}
 	if d.Receipt, err = receiptOf(row.ReadReceipt); err != nil {
@@ -169,7 +169,7 @@ func (r *Reader) Messages(ctx context.Context, ids []uuid.UUID) ([]Message, erro
 	}
 	out := make([]Message, len(rows))
 	for i, row := range rows {
-		out[i] = messageOf(row.Message, row.Instance, row.Chat)
+		out[i] = messageOf(row)
 	}
 	return out, r.addFiles(ctx, pointers(out)...)
 }
@@ -192,14 +192,14 @@ func (r *Reader) List(ctx context.Context, f Filter) (page []Message, next strin
 	}
 	if len(rows) > int(limit) {
 		rows = rows[:limit]
-		looked = &cursor{at: rows[limit-1].Message.CreatedAt, n: rows[limit-1].Message.Seq, common: w.before.common}
+		looked = &cursor{at: rows[limit-1].CreatedAt, n: rows[limit-1].Seq, common: w.before.common}
 	}
 	if looked != nil {
 		next = looked.String()
 	}
 	page = make([]Message, len(rows))
 	for i, row := range rows {
-		page[i] = messageOf(row.Message, row.Instance, row.Chat)
+		page[i] = messageOf(row)
 	}
 	return page, next, r.addFiles(ctx, pointers(page)...)
 }
@@ -283,13 +283,10 @@ func tsquery(words []string) string {
 	return strings.Join(terms, " & ")
 }
 
-// row is what every listing gives: sqlc makes a type of its own for each.
-type row = db.MessagesByIDRow
-
 // rows walks the one index that serves this filter. Where none does it looks at
 // messages for a while: looked is how far it came when the page is not full and
 // there is more.
-func (r *Reader) rows(ctx context.Context, f Filter, w window) (page []row, looked *cursor, err error) {
+func (r *Reader) rows(ctx context.Context, f Filter, w window) (page []db.ShownMessage, looked *cursor, err error) {
 	q := db.New(r.pool)
 	ids, err := instanceIDs(ctx, q, f.Instances)
 	if err != nil || len(ids) == 0 {
@@ -297,9 +294,9 @@ func (r *Reader) rows(ctx context.Context, f Filter, w window) (page []row, look
 	}
 	switch {
 	case f.Overdue:
-		page, err = convert(q.ListOverdueMessages(ctx, db.ListOverdueMessagesParams{
+		page, err = q.ListOverdueMessages(ctx, db.ListOverdueMessagesParams{
 			InstanceIds: ids, BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, MaxRows: w.limit,
-		}))
+		})
 	case f.Chat != "":
 		jid := f.Chat
 		if c, err := tasks.ChatOf(f.Chat); err == nil {
@@ -312,21 +309,21 @@ func (r *Reader) rows(ctx context.Context, f Filter, w window) (page []row, look
 		if w.query != "" || f.Status != "" || f.Direction != "" {
 			return r.walk(ctx, walker{window: w, instances: ids, chats: chats})
 		}
-		page, err = convert(q.ListChatMessages(ctx, db.ListChatMessagesParams{
+		page, err = q.ListChatMessages(ctx, db.ListChatMessagesParams{
 			ChatIds: chats, BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, MaxRows: w.limit,
-		}))
+		})
 	case w.query == "" && f.Status == "":
-		page, err = convert(q.ListMessages(ctx, db.ListMessagesParams{
+		page, err = q.ListMessages(ctx, db.ListMessagesParams{
 			InstanceIds: ids, Directions: w.direction, BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, MaxRows: w.limit,
-		}))
+		})
 	case w.query == "" && isOpen(f.Status) && f.Direction != string(db.MessageDirectionInbound):
-		page, err = convert(q.ListOpenMessages(ctx, db.ListOpenMessagesParams{
+		page, err = q.ListOpenMessages(ctx, db.ListOpenMessagesParams{
 			InstanceIds: ids, Statuses: w.status, BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, MaxRows: w.limit,
-		}))
+		})
 	case w.query == "" && isStopped(f.Status) && f.Direction != string(db.MessageDirectionInbound):
-		page, err = convert(q.ListStoppedMessages(ctx, db.ListStoppedMessagesParams{
+		page, err = q.ListStoppedMessages(ctx, db.ListStoppedMessagesParams{
 			InstanceIds: ids, Statuses: w.status, BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, MaxRows: w.limit,
-		}))
+		})
 	default:
 		return r.walk(ctx, walker{window: w, instances: ids})
 	}
@@ -348,19 +345,6 @@ func instanceIDs(ctx context.Context, q *db.Queries, names []string) ([]int64, e
 		ids[i] = r.ID
 	}
 	return ids, err
-}
-
-// listed are the rows of the listings, which have the same fields.
-type listed interface {
-	db.ListMessagesRow | db.ListOpenMessagesRow | db.ListStoppedMessagesRow | db.ListOverdueMessagesRow | db.ListChatMessagesRow | db.SearchMessagesRow
-}
-
-func convert[From listed](rows []From, err error) ([]row, error) {
-	out := make([]row, len(rows))
-	for i, r := range rows {
-		out[i] = row(r)
-	}
-	return out, err
 }
 
 // Chats returns a page of an instance's conversations, the one that moved last

@@ -8,9 +8,9 @@ import (
 	"github.com/msgorch/msgorch/internal/gateway"
 )
 
-func messageOf(m db.Message, instance, chat string) Message {
+func messageOf(m db.ShownMessage) Message {
 	out := Message{
-		ID: m.ID, Instance: instance, Chat: chat, Direction: string(m.Direction), Status: string(m.Status),
+		ID: m.ID, Instance: m.Instance, Chat: m.Chat, Direction: string(m.Direction), Status: string(m.Status),
 		Type: m.Type, Text: m.Text, Sender: m.Sender, GatewayMessageID: m.GatewayMessageID, ReplyTo: m.ReplyTo,
 		Priority: string(m.Priority), SendAt: utc(m.SendAt), ExpiresAt: utc(m.ExpiresAt), Metadata: json.RawMessage(m.Metadata),
 		CreatedAt: m.CreatedAt.UTC(), AcceptedAt: utc(m.AcceptedAt), SentAt: utc(m.SentAt),

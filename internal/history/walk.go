@@ -53,7 +53,7 @@ type walker struct {
 // walk looks at messages from the newest on until the page is full, the end or
 // its patience is reached. Words that few messages have are looked up
 // instead.
-func (r *Reader) walk(ctx context.Context, w walker) (page []row, looked *cursor, err error) {
+func (r *Reader) walk(ctx context.Context, w walker) (page []db.ShownMessage, looked *cursor, err error) {
 	began, start := time.Now(), w
 	var found []uuid.UUID
 	var seen int32
@@ -157,20 +157,20 @@ func (r *Reader) rareWords(ctx context.Context, words []string) (query string, e
 }
 
 // lookUp finds messages by the index of words, which is asked for the rare ones.
-func (r *Reader) lookUp(ctx context.Context, w walker, rare string) ([]row, error) {
+func (r *Reader) lookUp(ctx context.Context, w walker, rare string) ([]db.ShownMessage, error) {
 	chats := w.chats
 	if chats == nil {
 		chats = []int64{}
 	}
-	return convert(db.New(r.pool).SearchMessages(ctx, db.SearchMessagesParams{
+	return db.New(r.pool).SearchMessages(ctx, db.SearchMessagesParams{
 		Query: w.query, Indexed: rare, InstanceIds: w.instances, ChatIds: chats, Directions: w.direction, Statuses: w.status,
 		BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, MaxRows: w.limit,
-	}))
+	})
 }
 
 // inOrder reads messages in the order of their ids given. One that was deleted
 // meanwhile is left out.
-func (r *Reader) inOrder(ctx context.Context, ids []uuid.UUID) ([]row, error) {
+func (r *Reader) inOrder(ctx context.Context, ids []uuid.UUID) ([]db.ShownMessage, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
@@ -179,6 +179,6 @@ func (r *Reader) inOrder(ctx context.Context, ids []uuid.UUID) ([]row, error) {
 	for i, id := range ids {
 		place[id] = i
 	}
-	slices.SortFunc(rows, func(a, b row) int { return place[a.Message.ID] - place[b.Message.ID] })
+	slices.SortFunc(rows, func(a, b db.ShownMessage) int { return place[a.ID] - place[b.ID] })
 	return rows, err
 }

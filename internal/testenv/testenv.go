@@ -68,6 +68,20 @@ func PoolOn(tb testing.TB, databaseURL string) *pgxpool.Pool {
 	return pool
 }
 
+// Message reads a message's row, with what nobody is shown.
+func Message(tb testing.TB, pool *pgxpool.Pool, id uuid.UUID) db.Message {
+	tb.Helper()
+	rows, err := pool.Query(tb.Context(), "SELECT * FROM messages WHERE id = $1", id)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	m, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[db.Message])
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return m
+}
+
 // Redis returns the URL of an empty database number, which is flushed and given
 // back when the test ends. asynq's keys have no prefix, so a number is what
 // keeps tests apart.

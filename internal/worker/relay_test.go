@@ -463,7 +463,7 @@ func TestWhatALostWorkerWasSendingIsInDoubtAndItsGatewayIsAsked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := row.Message
+	m := testenv.Message(t, y.pool, lost)
 	if m.Status != db.MessageStatusUnknown || m.LeaseUntil != nil || m.SettledAt != nil || m.ErrorCode == nil || *m.ErrorCode != "worker_lost" {
 		t.Errorf("row = %s, leased until %v, settled %v, %v, want in doubt because the worker was lost", m.Status, m.LeaseUntil, m.SettledAt, m.ErrorCode)
 	}
@@ -479,8 +479,8 @@ func TestWhatALostWorkerWasSendingIsInDoubtAndItsGatewayIsAsked(t *testing.T) {
 	if err != nil || len(attempts) != 1 || attempts[0].Outcome != "in_doubt" || attempts[0].Code != "worker_lost" || attempts[0].DurationMS < 80_000 {
 		t.Errorf("attempts = %+v, %v, want one that was alive for almost a minute and a half", attempts, err)
 	}
-	if row, err := q.MessageDetail(t.Context(), alive); err != nil || row.Message.Status != db.MessageStatusSending {
-		t.Errorf("a message with a lease is %s, %v, want sending", row.Message.Status, err)
+	if row, err := q.MessageDetail(t.Context(), alive); err != nil || row.ShownMessage.Status != db.MessageStatusSending {
+		t.Errorf("a message with a lease is %s, %v, want sending", row.ShownMessage.Status, err)
 	}
 	if diff := cmp.Diff(map[uuid.UUID]int{lost: 1}, y.queued(t)); diff != "" {
 		t.Errorf("queued (-want +got):\n%s", diff)
@@ -565,8 +565,8 @@ func TestEarlyEvidenceIsFolded(t *testing.T) {
 	y.exec(t, "INSERT INTO early_evidence (instance_id, gateway_message_id, status, at) VALUES (1, 'GW', 'delivered', now())")
 	y.exec(t, "UPDATE messages SET status = 'accepted', accepted_at = now(), settled_at = now(), lease_until = NULL, gateway_message_id = 'GW'")
 	y.sweep(t, patience)
-	if row, err := db.New(y.pool).MessageDetail(t.Context(), id); err != nil || row.Message.Status != db.MessageStatusDelivered {
-		t.Errorf("status = %s, %v, want delivered", row.Message.Status, err)
+	if row, err := db.New(y.pool).MessageDetail(t.Context(), id); err != nil || row.ShownMessage.Status != db.MessageStatusDelivered {
+		t.Errorf("status = %s, %v, want delivered", row.ShownMessage.Status, err)
 	}
 }
 
@@ -637,8 +637,8 @@ func TestWithoutRedisASweepStillRepairs(t *testing.T) {
 	if err := relay.Sweep(t.Context(), 0); err == nil {
 		t.Error("no error, and Redis is away")
 	}
-	if row, err := db.New(y.pool).MessageDetail(t.Context(), id); err != nil || row.Message.Status != db.MessageStatusUnknown {
-		t.Errorf("status = %s, %v, want unknown", row.Message.Status, err)
+	if row, err := db.New(y.pool).MessageDetail(t.Context(), id); err != nil || row.ShownMessage.Status != db.MessageStatusUnknown {
+		t.Errorf("status = %s, %v, want unknown", row.ShownMessage.Status, err)
 	}
 }
 
