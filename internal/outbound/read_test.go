@@ -40,6 +40,7 @@ type room struct {
 	pool    *pgxpool.Pool
 	desk    *outbound.Desk
 	failing atomic.Int32 // how many calls are yet to fail
+	calling func()       // happens before each call is answered; nil: nothing
 }
 
 func newRoom(t *testing.T) *room {
@@ -49,6 +50,9 @@ func newRoom(t *testing.T) *room {
 		if r.failing.Add(-1) >= 0 {
 			http.Error(w, `{"response":{"message":"Connection Closed"}}`, http.StatusInternalServerError)
 			return
+		}
+		if r.calling != nil {
+			r.calling()
 		}
 		r.ServeHTTP(w, q)
 	}))

@@ -29,10 +29,10 @@ type settlement struct {
 
 // settled is what recording a settlement found out.
 type settled struct {
-	ours  bool // no later attempt was begun
-	chat  int64
-	early bool // evidence was waiting for the gateway's id
-	more  bool // there may be more to send in the chat
+	ours  bool  // no later attempt was begun
+	chat  int64 // where the message is now: chats are merged
+	early bool  // evidence was waiting for the gateway's id
+	more  bool  // there may be more to send in the chat
 }
 
 // claim leases the heads of the chats of messages. It does not end with ctx: a
@@ -163,7 +163,7 @@ func settledOf(batch []settlement, rows []db.SettleAttemptsRow) []settled {
 	answers := make([]settled, len(batch))
 	for i, st := range batch {
 		r, ours := told[st.head.ID]
-		answers[i] = settled{ours: ours, chat: r.ChatID, early: r.HasEarly, more: true}
+		answers[i] = settled{ours: ours, chat: r.ChatID, early: r.HasEarly, more: true} // until somebody looked
 	}
 	return answers
 }
