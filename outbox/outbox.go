@@ -85,7 +85,7 @@ func New(pool *pgxpool.Pool, client *asynq.Client) *Outbox {
 		}
 	})
 	shared := coalesce.Options{
-		Width: acceptWidth, Max: acceptMax, Timeout: acceptTimeout, Rest: 1.5,
+		Width: acceptWidth, Max: acceptMax, Timeout: acceptTimeout,
 		// A lock that one caller's chat or key waits for is no matter of the others.
 		Split: func(err error) bool { return !db.Away(err) || db.Blocked(err) },
 	}

@@ -14,17 +14,11 @@ import (
 // Work answers a batch item by item, in the same order.
 type Work[In, Out any] func(ctx context.Context, batch []In) ([]Out, error)
 
-// Options says how callers share. All fields are required but Rest and Split.
+// Options says how callers share. All fields are required but Split.
 type Options struct {
 	Width   int           // batches under way at a time; a further one begins only when the last is late
 	Max     int           // items in a batch
 	Timeout time.Duration // of one batch; it does not end with any one caller
-	// Rest is how long the next batch gathers after one that was shared, in
-	// multiples of the time that one took, and longestRest at most. Small batches
-	// cost several times as much for each item, and keep a busy machine from
-	// everything else. Zero: the next begins at once, as it always does after one
-	// caller alone, or after half of Max, which is many enough.
-	Rest float64
 	// Split tells whether a failed batch may be one item's fault. If so, each
 	// item is tried alone, and no bad item fails its neighbours. Nil: never.
 	Split func(error) bool
@@ -35,8 +29,16 @@ type Options struct {
 // that one batch waits for must not hold up everybody.
 const late = 50 * time.Millisecond
 
-// longestRest is how long nobody notices.
-const longestRest = 15 * time.Millisecond
+// After a batch that was shared, the next one gathers for rest times as long as that
+// one took, and longestRest at most, which nobody notices. It begins sooner when as
+// many wait as went in the last: more are not to be expected, and a machine that
+// waits for them has nothing to do. Small batches cost several times as much for each
+// item, and keep a busy machine from everything else. After one caller alone the next
+// begins at once, and so it does after half of Max, which is many enough.
+const (
+	rest        = 3
+	longestRest = 15 * time.Millisecond
+)
 
 // Group shares the work of callers. Make one with New; it is safe for
 // concurrent use, and holds no goroutine while nobody waits.
@@ -48,6 +50,8 @@ type Group[In, Out any] struct {
 	running int
 	fresh   int // of those running, which are not late
 	waiting []call[In, Out]
+	enough  int           // as many make the one that gathers begin; 0: nobody gathers
+	met     chan struct{} // closed when enough wait
 }
 
 type call[In, Out any] struct {
@@ -71,6 +75,9 @@ func (g *Group[In, Out]) Do(ctx context.Context, in In) (Out, error) {
 	c := call[In, Out]{in: in, done: make(chan result[Out], 1)}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, c)
+	if len(g.waiting) == g.enough {
+		close(g.met)
+	}
 	g.lead(ctx)
 	g.mu.Unlock()
 	select {
@@ -118,10 +125,32 @@ func (g *Group[In, Out]) drain(ctx context.Context) {
 		g.mu.Unlock()
 		began := time.Now()
 		isLate = g.watch(ctx, func() { g.serve(ctx, batch) })
-		if n > 1 && n < g.o.Max/2 && !isLate && g.o.Rest > 0 {
-			<-time.After(min(time.Duration(float64(time.Since(began))*g.o.Rest), longestRest))
+		if n > 1 && n < g.o.Max/2 && !isLate {
+			g.gather(n, min(rest*time.Since(began), longestRest))
 		}
 	}
+}
+
+// gather waits for as many callers as the last batch had, or until a time is up.
+// One at a time gathers: a batch that is late does not.
+func (g *Group[In, Out]) gather(last int, most time.Duration) {
+	g.mu.Lock()
+	if len(g.waiting) >= last {
+		g.mu.Unlock()
+		return
+	}
+	met := make(chan struct{})
+	g.enough, g.met = last, met
+	g.mu.Unlock()
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	select {
+	case <-met:
+	case <-timer.C:
+	}
+	g.mu.Lock()
+	g.enough = 0
+	g.mu.Unlock()
 }
 
 // watch runs work and reports whether it was late. As soon as it is, those who
@@ -180,7 +209,7 @@ func (g *Group[In, Out]) try(ctx context.Context, in []In) (out []Out, err error
 // asks with one query. It finds nil where there is no value, and remembers
 // nothing. split is Options.Split.
 func Lookup[K comparable, V any](split func(error) bool, key func(V) K, query func(context.Context, []K) ([]V, error)) *Group[K, *V] {
-	o := Options{Width: 4, Max: 500, Timeout: 5 * time.Second, Rest: 0.5, Split: split}
+	o := Options{Width: 4, Max: 500, Timeout: 5 * time.Second, Split: split}
 	return New(o, func(ctx context.Context, keys []K) ([]*V, error) {
 		values, err := query(ctx, keys)
 		if err != nil {

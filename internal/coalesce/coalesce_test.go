@@ -3,7 +3,6 @@ package coalesce_test
 import (
 	"context"
 	"errors"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -39,73 +38,106 @@ func TestWhoComesAloneIsServedAlone(t *testing.T) {
 
 func TestWhoeverWaitsGoesInTheNextBatch(t *testing.T) {
 	t.Parallel()
-	first, release := make(chan struct{}), make(chan struct{})
-	var sizes []int
-	g := coalesce.New(options(1, 10), func(_ context.Context, batch []int) ([]int, error) {
-		sizes = append(sizes, len(batch)) // one batch at a time: no lock needed
-		if len(sizes) == 1 {
-			close(first)
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		var sizes []int
+		g := coalesce.New(options(1, 10), func(_ context.Context, batch []int) ([]int, error) {
+			sizes = append(sizes, len(batch)) // one batch at a time: no lock needed
 			<-release
-		}
-		return batch, nil
-	})
-	var callers sync.WaitGroup
-	var waiting atomic.Int32
-	callers.Go(func() { _, _ = g.Do(t.Context(), 0) })
-	<-first
-	for i := 1; i <= 25; i++ {
-		callers.Go(func() {
-			waiting.Add(1)
-			if got, err := g.Do(t.Context(), i); got != i || err != nil {
-				t.Errorf("Do(%d) = %d, %v", i, got, err)
-			}
+			return batch, nil
 		})
-	}
-	for waiting.Load() < 25 {
-		runtime.Gosched()
-	}
-	close(release)
-	callers.Wait()
-
-	total := 0
-	for _, n := range sizes {
-		if total += n; n > 10 {
-			t.Errorf("batch of %d, want at most 10", n)
+		var callers sync.WaitGroup
+		for i := range 26 {
+			callers.Go(func() {
+				if got, err := g.Do(t.Context(), i); got != i || err != nil {
+					t.Errorf("Do(%d) = %d, %v", i, got, err)
+				}
+			})
+			if i == 0 {
+				synctest.Wait() // it goes alone; the others meet behind it
+			}
 		}
-	}
-	if total != 26 {
-		t.Errorf("served %d items, want 26", total)
-	}
-	if len(sizes) > 10 {
-		t.Errorf("%d batches for 26 callers: nobody shared", len(sizes))
-	}
+		synctest.Wait()
+		close(release)
+		callers.Wait()
+		if want := []int{1, 10, 10, 5}; !slices.Equal(sizes, want) {
+			t.Errorf("batches of %v, want %v", sizes, want)
+		}
+	})
 }
 
 // In a bubble the clock stands still while anybody runs, so times are exact.
-func TestTheNextBatchGathersAfterASharedOneAndNotAfterALoneOne(t *testing.T) {
+func TestTheNextBatchGathersUntilAsManyWaitAsWentInTheLast(t *testing.T) {
 	t.Parallel()
-	for callers, rest := range map[int]time.Duration{1: 0, 2: 8 * time.Millisecond, 3: 8 * time.Millisecond} {
+	const work, rest = 4 * time.Millisecond, 12 * time.Millisecond
+	for _, c := range []struct {
+		last, next int
+		wait       time.Duration
+	}{
+		{last: 1, next: 1, wait: 0}, // who comes alone is not waited for
+		{last: 2, next: 1, wait: rest},
+		{last: 3, next: 2, wait: rest},
+		{last: 3, next: 3, wait: 0},
+		{last: 5, next: 1, wait: 0}, // half of the most is many enough
+	} {
 		synctest.Test(t, func(t *testing.T) {
-			o := options(1, 10)
-			o.Rest = 2
-			g := coalesce.New(o, func(_ context.Context, batch []int) ([]int, error) {
+			g := coalesce.New(options(1, 10), func(_ context.Context, batch []int) ([]int, error) {
+				<-time.After(work)
+				return batch, nil
+			})
+			var all sync.WaitGroup
+			ask := func(callers int) {
+				for range callers {
+					all.Go(func() { _, _ = g.Do(t.Context(), 1) })
+				}
+			}
+			ask(1) // goes alone; the others meet behind it
+			synctest.Wait()
+			ask(c.last)
+			all.Wait()
+
+			began := time.Now()
+			ask(c.next)
+			all.Wait()
+			took := time.Since(began)
+			<-time.After(time.Second) // no rest is left
+			if took != c.wait+work {
+				t.Errorf("after a batch of %d the next %d were served after %v, want a wait of %v and the work", c.last, c.next, took, c.wait)
+			}
+		})
+	}
+}
+
+func TestABatchBeginsAsSoonAsAsManyWaitAsWentInTheLast(t *testing.T) {
+	t.Parallel()
+	for at, want := range map[time.Duration]time.Duration{ // when the second caller of a batch comes, and when it is served, counted from the last batch's begin
+		time.Millisecond:      8 * time.Millisecond, // while the last works
+		7 * time.Millisecond:  11 * time.Millisecond,
+		20 * time.Millisecond: 24 * time.Millisecond, // when the first has gone alone
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			g := coalesce.New(options(1, 10), func(_ context.Context, batch []int) ([]int, error) {
 				<-time.After(4 * time.Millisecond)
 				return batch, nil
 			})
 			var all sync.WaitGroup
-			all.Go(func() { _, _ = g.Do(t.Context(), 0) }) // goes alone; the others meet behind it
+			ask := func() { all.Go(func() { _, _ = g.Do(t.Context(), 1) }) }
+			ask() // goes alone; the others meet behind it
 			synctest.Wait()
-			for range callers {
-				all.Go(func() { _, _ = g.Do(t.Context(), 1) })
-			}
-			all.Wait()
+			ask()
+			ask()
+			<-time.After(4 * time.Millisecond)
+			synctest.Wait()
 
 			began := time.Now()
-			if _, err := g.Do(t.Context(), 2); err != nil {
-				t.Fatal(err)
-			}
-			if took := time.Since(began); took != rest+4*time.Millisecond {
-				t.Errorf("after a batch of %d the next caller was served after %v, want a rest of %v and the work", callers, took, rest)
+			ask()
+			<-time.After(at)
+			ask()
+			all.Wait()
+			took := time.Since(began)
+			<-time.After(time.Second) // no rest is left
+			if took != want {
+				t.Errorf("who came after %v was served after %v, want %v", at, took, want)
 			}
 		})
 	}

@@ -98,11 +98,11 @@ func New(c Config) *Service {
 		}
 	})
 	s.stores = coalesce.New(coalesce.Options{
-		Width: storeWidth, Max: storeMax, Timeout: storeTimeout, Rest: 0.5,
+		Width: storeWidth, Max: storeMax, Timeout: storeTimeout,
 		Split: db.Refused,
 	}, s.storeBatch)
 	s.applies = coalesce.New(coalesce.Options{
-		Width: applyWidth, Max: applyMax, Timeout: applyTimeout, Rest: 2,
+		Width: applyWidth, Max: applyMax, Timeout: applyTimeout,
 		Split: func(err error) bool { return !db.Away(err) },
 	}, s.applyBatch)
 	return s

@@ -100,8 +100,7 @@ func New(c Config) *Service {
 		larges: make(chan struct{}, largeAtOnce), reading: make(chan struct{}, max(c.Watched/2, 1)),
 	}
 	s.leases.held = map[uuid.UUID]lease{}
-	// What the worker does not take from PostgreSQL, those who wait for an answer have.
-	shared := coalesce.Options{Width: 4, Max: 200, Timeout: recordTimeout, Rest: 2}
+	shared := coalesce.Options{Width: 4, Max: 200, Timeout: recordTimeout}
 	s.claims = coalesce.New(shared, s.claimBatch)
 	shared.Split = db.Refused
 	s.settles = coalesce.New(shared, s.settleBatch)
