@@ -47,15 +47,43 @@ func Fill(ctx context.Context, conn *pgx.Conn, messages int) error {
 			return fmt.Errorf("prepare to fill: %w", err)
 		}
 	}
+	full, err := fillFull(ctx, conn)
+	if err != nil {
+		return err
+	}
 	if err := copyHistory(ctx, conn, messages); err != nil {
 		return err
 	}
-	for _, sql := range append(indexes, "VACUUM (ANALYZE)", "SET session_replication_role = origin") {
+	for _, sql := range append(indexes, full, "VACUUM (ANALYZE)", "SET session_replication_role = origin") {
 		if _, err := conn.Exec(ctx, sql); err != nil {
 			return fmt.Errorf("finish filling: %w", err)
 		}
 	}
 	return nil
+}
+
+// grownFull is how full the pages of messages are in the end, in percent: a row is
+// stored when it was accepted, next to others of that size, and grows with what is
+// learned of it, into room that no new row may take. Rows that are copied as they
+// are in the end would leave room in every tenth page for a new one, and new
+// messages would go there, each into another page of a table that long ago left
+// memory, where in life the last pages take them.
+const grownFull = 60
+
+// fillFull has pages filled as far as they are in the end, and returns what sets
+// that right afterwards.
+func fillFull(ctx context.Context, conn *pgx.Conn) (again string, err error) {
+	err = conn.QueryRow(ctx, `
+		SELECT 'ALTER TABLE messages SET (fillfactor = ' || o.option_value || ')'
+		FROM pg_class c CROSS JOIN pg_options_to_table(c.reloptions) o
+		WHERE c.oid = 'messages'::regclass AND o.option_name = 'fillfactor'`).Scan(&again)
+	if err == nil {
+		_, err = conn.Exec(ctx, fmt.Sprintf("ALTER TABLE messages SET (fillfactor = %d)", grownFull))
+	}
+	if err != nil {
+		return "", fmt.Errorf("fill pages as they are in the end: %w", err)
+	}
+	return again, nil
 }
 
 // dropIndexes drops the indexes of messages that no constraint needs, and
