@@ -63,49 +63,55 @@ WHERE (h.seq IS NULL OR (s.created_at, s.seq) >= (h.created_at, h.seq)) AND (s.m
 ORDER BY s.created_at DESC, s.seq DESC
 LIMIT @max_rows;
 
--- name: ListOpenMessages :many
--- ListOpenMessages is ListMessages for statuses of unsettled messages
--- (scheduled, queued, sending, unknown), which have an index of their own.
-SELECT v.*
-FROM (
-    SELECT page.id
+-- name: WalkOpen :many
+-- WalkOpen is WalkMessages for statuses of unsettled messages (scheduled, queued,
+-- sending, unknown), which have an index of their own, too.
+WITH seen AS (
+    SELECT p.*
     FROM unnest(@instance_ids::bigint[]) AS wanted(id)
     CROSS JOIN LATERAL (
-        SELECT p.id, p.created_at, p.seq FROM messages p
-        WHERE p.instance_id = wanted.id AND p.settled_at IS NULL AND p.created_at > '-infinity'
-          AND (p.created_at, p.seq) < (@before_at::timestamptz, @before_seq::bigint)
-          AND p.created_at >= @since::timestamptz
-          AND p.status::text = ANY(@statuses::text[])
-        ORDER BY p.created_at DESC, p.seq DESC
-        LIMIT @max_rows
-    ) page
-    ORDER BY page.created_at DESC, page.seq DESC
-    LIMIT @max_rows
-) page
-JOIN shown_messages v ON v.id = page.id
-ORDER BY v.created_at DESC, v.seq DESC;
+        SELECT m.id, m.created_at, m.seq, row_number() OVER (ORDER BY m.created_at DESC, m.seq DESC) AS n,
+               m.status::text = ANY(@statuses::text[]) AS matches
+        FROM messages m
+        WHERE m.instance_id = wanted.id AND m.settled_at IS NULL AND m.created_at > '-infinity'
+          AND (m.created_at, m.seq) < (@before_at::timestamptz, @before_seq::bigint)
+          AND m.created_at >= @since::timestamptz
+        ORDER BY m.created_at DESC, m.seq DESC
+        LIMIT @each_rows
+    ) p
+), horizon AS (
+    SELECT s.created_at, s.seq FROM seen s WHERE s.n = @each_rows::bigint ORDER BY s.created_at DESC, s.seq DESC LIMIT 1
+)
+SELECT s.id, s.created_at, s.seq, s.matches::boolean AS matches, COALESCE(s.seq = h.seq, false)::boolean AS is_horizon
+FROM seen s LEFT JOIN horizon h ON true
+WHERE (h.seq IS NULL OR (s.created_at, s.seq) >= (h.created_at, h.seq)) AND (s.matches OR s.seq = h.seq)
+ORDER BY s.created_at DESC, s.seq DESC
+LIMIT @max_rows;
 
--- name: ListStoppedMessages :many
--- ListStoppedMessages is ListMessages for failed, canceled and expired
--- messages, which have an index of their own.
-SELECT v.*
-FROM (
-    SELECT page.id
+-- name: WalkStopped :many
+-- WalkStopped is WalkMessages for failed, canceled and expired messages, which have
+-- an index of their own: of one status there may be few among many of another.
+WITH seen AS (
+    SELECT p.*
     FROM unnest(@instance_ids::bigint[]) AS wanted(id)
     CROSS JOIN LATERAL (
-        SELECT p.id, p.created_at, p.seq FROM messages p
-        WHERE p.instance_id = wanted.id AND p.stopped_at IS NOT NULL
-          AND (p.created_at, p.seq) < (@before_at::timestamptz, @before_seq::bigint)
-          AND p.created_at >= @since::timestamptz
-          AND p.status::text = ANY(@statuses::text[])
-        ORDER BY p.created_at DESC, p.seq DESC
-        LIMIT @max_rows
-    ) page
-    ORDER BY page.created_at DESC, page.seq DESC
-    LIMIT @max_rows
-) page
-JOIN shown_messages v ON v.id = page.id
-ORDER BY v.created_at DESC, v.seq DESC;
+        SELECT m.id, m.created_at, m.seq, row_number() OVER (ORDER BY m.created_at DESC, m.seq DESC) AS n,
+               m.status::text = ANY(@statuses::text[]) AS matches
+        FROM messages m
+        WHERE m.instance_id = wanted.id AND m.stopped_at IS NOT NULL
+          AND (m.created_at, m.seq) < (@before_at::timestamptz, @before_seq::bigint)
+          AND m.created_at >= @since::timestamptz
+        ORDER BY m.created_at DESC, m.seq DESC
+        LIMIT @each_rows
+    ) p
+), horizon AS (
+    SELECT s.created_at, s.seq FROM seen s WHERE s.n = @each_rows::bigint ORDER BY s.created_at DESC, s.seq DESC LIMIT 1
+)
+SELECT s.id, s.created_at, s.seq, s.matches::boolean AS matches, COALESCE(s.seq = h.seq, false)::boolean AS is_horizon
+FROM seen s LEFT JOIN horizon h ON true
+WHERE (h.seq IS NULL OR (s.created_at, s.seq) >= (h.created_at, h.seq)) AND (s.matches OR s.seq = h.seq)
+ORDER BY s.created_at DESC, s.seq DESC
+LIMIT @max_rows;
 
 -- name: ListOverdueMessages :many
 -- ListOverdueMessages is ListMessages for messages of which their gateway has

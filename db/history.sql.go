@@ -375,93 +375,6 @@ func (q *Queries) ListMessages(ctx context.Context, arg ListMessagesParams) ([]S
 	return items, nil
 }
 
-const listOpenMessages = `-- name: ListOpenMessages :many
-SELECT v.id, v.seq, v.instance, v.chat, v.direction, v.status, v.type, v.text, v.content, v.sender, v.gateway_message_id, v.reply_to, v.priority, v.send_at, v.expires_at, v.metadata, v.error_code, v.error_text, v.created_at, v.accepted_at, v.sent_at, v.delivered_at, v.read_at, v.stopped_at, v.edited_at, v.deleted_at, v.ack_overdue_at
-FROM (
-    SELECT page.id
-    FROM unnest($1::bigint[]) AS wanted(id)
-    CROSS JOIN LATERAL (
-        SELECT p.id, p.created_at, p.seq FROM messages p
-        WHERE p.instance_id = wanted.id AND p.settled_at IS NULL AND p.created_at > '-infinity'
-          AND (p.created_at, p.seq) < ($2::timestamptz, $3::bigint)
-          AND p.created_at >= $4::timestamptz
-          AND p.status::text = ANY($5::text[])
-        ORDER BY p.created_at DESC, p.seq DESC
-        LIMIT $6
-    ) page
-    ORDER BY page.created_at DESC, page.seq DESC
-    LIMIT $6
-) page
-JOIN shown_messages v ON v.id = page.id
-ORDER BY v.created_at DESC, v.seq DESC
-`
-
-type ListOpenMessagesParams struct {
-	InstanceIds []int64
-	BeforeAt    time.Time
-	BeforeSeq   int64
-	Since       time.Time
-	Statuses    []string
-	MaxRows     int32
-}
-
-// ListOpenMessages is ListMessages for statuses of unsettled messages
-// (scheduled, queued, sending, unknown), which have an index of their own.
-func (q *Queries) ListOpenMessages(ctx context.Context, arg ListOpenMessagesParams) ([]ShownMessage, error) {
-	rows, err := q.db.Query(ctx, listOpenMessages,
-		arg.InstanceIds,
-		arg.BeforeAt,
-		arg.BeforeSeq,
-		arg.Since,
-		arg.Statuses,
-		arg.MaxRows,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []ShownMessage
-	for rows.Next() {
-		var i ShownMessage
-		if err := rows.Scan(
-			&i.ID,
-			&i.Seq,
-			&i.Instance,
-			&i.Chat,
-			&i.Direction,
-			&i.Status,
-			&i.Type,
-			&i.Text,
-			&i.Content,
-			&i.Sender,
-			&i.GatewayMessageID,
-			&i.ReplyTo,
-			&i.Priority,
-			&i.SendAt,
-			&i.ExpiresAt,
-			&i.Metadata,
-			&i.ErrorCode,
-			&i.ErrorText,
-			&i.CreatedAt,
-			&i.AcceptedAt,
-			&i.SentAt,
-			&i.DeliveredAt,
-			&i.ReadAt,
-			&i.StoppedAt,
-			&i.EditedAt,
-			&i.DeletedAt,
-			&i.AckOverdueAt,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const listOverdueMessages = `-- name: ListOverdueMessages :many
 SELECT v.id, v.seq, v.instance, v.chat, v.direction, v.status, v.type, v.text, v.content, v.sender, v.gateway_message_id, v.reply_to, v.priority, v.send_at, v.expires_at, v.metadata, v.error_code, v.error_text, v.created_at, v.accepted_at, v.sent_at, v.delivered_at, v.read_at, v.stopped_at, v.edited_at, v.deleted_at, v.ack_overdue_at
 FROM (
@@ -498,93 +411,6 @@ func (q *Queries) ListOverdueMessages(ctx context.Context, arg ListOverdueMessag
 		arg.BeforeAt,
 		arg.BeforeSeq,
 		arg.Since,
-		arg.MaxRows,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []ShownMessage
-	for rows.Next() {
-		var i ShownMessage
-		if err := rows.Scan(
-			&i.ID,
-			&i.Seq,
-			&i.Instance,
-			&i.Chat,
-			&i.Direction,
-			&i.Status,
-			&i.Type,
-			&i.Text,
-			&i.Content,
-			&i.Sender,
-			&i.GatewayMessageID,
-			&i.ReplyTo,
-			&i.Priority,
-			&i.SendAt,
-			&i.ExpiresAt,
-			&i.Metadata,
-			&i.ErrorCode,
-			&i.ErrorText,
-			&i.CreatedAt,
-			&i.AcceptedAt,
-			&i.SentAt,
-			&i.DeliveredAt,
-			&i.ReadAt,
-			&i.StoppedAt,
-			&i.EditedAt,
-			&i.DeletedAt,
-			&i.AckOverdueAt,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const listStoppedMessages = `-- name: ListStoppedMessages :many
-SELECT v.id, v.seq, v.instance, v.chat, v.direction, v.status, v.type, v.text, v.content, v.sender, v.gateway_message_id, v.reply_to, v.priority, v.send_at, v.expires_at, v.metadata, v.error_code, v.error_text, v.created_at, v.accepted_at, v.sent_at, v.delivered_at, v.read_at, v.stopped_at, v.edited_at, v.deleted_at, v.ack_overdue_at
-FROM (
-    SELECT page.id
-    FROM unnest($1::bigint[]) AS wanted(id)
-    CROSS JOIN LATERAL (
-        SELECT p.id, p.created_at, p.seq FROM messages p
-        WHERE p.instance_id = wanted.id AND p.stopped_at IS NOT NULL
-          AND (p.created_at, p.seq) < ($2::timestamptz, $3::bigint)
-          AND p.created_at >= $4::timestamptz
-          AND p.status::text = ANY($5::text[])
-        ORDER BY p.created_at DESC, p.seq DESC
-        LIMIT $6
-    ) page
-    ORDER BY page.created_at DESC, page.seq DESC
-    LIMIT $6
-) page
-JOIN shown_messages v ON v.id = page.id
-ORDER BY v.created_at DESC, v.seq DESC
-`
-
-type ListStoppedMessagesParams struct {
-	InstanceIds []int64
-	BeforeAt    time.Time
-	BeforeSeq   int64
-	Since       time.Time
-	Statuses    []string
-	MaxRows     int32
-}
-
-// ListStoppedMessages is ListMessages for failed, canceled and expired
-// messages, which have an index of their own.
-func (q *Queries) ListStoppedMessages(ctx context.Context, arg ListStoppedMessagesParams) ([]ShownMessage, error) {
-	rows, err := q.db.Query(ctx, listStoppedMessages,
-		arg.InstanceIds,
-		arg.BeforeAt,
-		arg.BeforeSeq,
-		arg.Since,
-		arg.Statuses,
 		arg.MaxRows,
 	)
 	if err != nil {
@@ -1123,6 +949,162 @@ func (q *Queries) WalkMessages(ctx context.Context, arg WalkMessagesParams) ([]W
 	var items []WalkMessagesRow
 	for rows.Next() {
 		var i WalkMessagesRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.CreatedAt,
+			&i.Seq,
+			&i.Matches,
+			&i.IsHorizon,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const walkOpen = `-- name: WalkOpen :many
+WITH seen AS (
+    SELECT p.id, p.created_at, p.seq, p.n, p.matches
+    FROM unnest($2::bigint[]) AS wanted(id)
+    CROSS JOIN LATERAL (
+        SELECT m.id, m.created_at, m.seq, row_number() OVER (ORDER BY m.created_at DESC, m.seq DESC) AS n,
+               m.status::text = ANY($3::text[]) AS matches
+        FROM messages m
+        WHERE m.instance_id = wanted.id AND m.settled_at IS NULL AND m.created_at > '-infinity'
+          AND (m.created_at, m.seq) < ($4::timestamptz, $5::bigint)
+          AND m.created_at >= $6::timestamptz
+        ORDER BY m.created_at DESC, m.seq DESC
+        LIMIT $7
+    ) p
+), horizon AS (
+    SELECT s.created_at, s.seq FROM seen s WHERE s.n = $7::bigint ORDER BY s.created_at DESC, s.seq DESC LIMIT 1
+)
+SELECT s.id, s.created_at, s.seq, s.matches::boolean AS matches, COALESCE(s.seq = h.seq, false)::boolean AS is_horizon
+FROM seen s LEFT JOIN horizon h ON true
+WHERE (h.seq IS NULL OR (s.created_at, s.seq) >= (h.created_at, h.seq)) AND (s.matches OR s.seq = h.seq)
+ORDER BY s.created_at DESC, s.seq DESC
+LIMIT $1
+`
+
+type WalkOpenParams struct {
+	MaxRows     int32
+	InstanceIds []int64
+	Statuses    []string
+	BeforeAt    time.Time
+	BeforeSeq   int64
+	Since       time.Time
+	EachRows    int32
+}
+
+type WalkOpenRow struct {
+	ID        uuid.UUID
+	CreatedAt time.Time
+	Seq       int64
+	Matches   bool
+	IsHorizon bool
+}
+
+// WalkOpen is WalkMessages for statuses of unsettled messages (scheduled, queued,
+// sending, unknown), which have an index of their own, too.
+func (q *Queries) WalkOpen(ctx context.Context, arg WalkOpenParams) ([]WalkOpenRow, error) {
+	rows, err := q.db.Query(ctx, walkOpen,
+		arg.MaxRows,
+		arg.InstanceIds,
+		arg.Statuses,
+		arg.BeforeAt,
+		arg.BeforeSeq,
+		arg.Since,
+		arg.EachRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []WalkOpenRow
+	for rows.Next() {
+		var i WalkOpenRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.CreatedAt,
+			&i.Seq,
+			&i.Matches,
+			&i.IsHorizon,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const walkStopped = `-- name: WalkStopped :many
+WITH seen AS (
+    SELECT p.id, p.created_at, p.seq, p.n, p.matches
+    FROM unnest($2::bigint[]) AS wanted(id)
+    CROSS JOIN LATERAL (
+        SELECT m.id, m.created_at, m.seq, row_number() OVER (ORDER BY m.created_at DESC, m.seq DESC) AS n,
+               m.status::text = ANY($3::text[]) AS matches
+        FROM messages m
+        WHERE m.instance_id = wanted.id AND m.stopped_at IS NOT NULL
+          AND (m.created_at, m.seq) < ($4::timestamptz, $5::bigint)
+          AND m.created_at >= $6::timestamptz
+        ORDER BY m.created_at DESC, m.seq DESC
+        LIMIT $7
+    ) p
+), horizon AS (
+    SELECT s.created_at, s.seq FROM seen s WHERE s.n = $7::bigint ORDER BY s.created_at DESC, s.seq DESC LIMIT 1
+)
+SELECT s.id, s.created_at, s.seq, s.matches::boolean AS matches, COALESCE(s.seq = h.seq, false)::boolean AS is_horizon
+FROM seen s LEFT JOIN horizon h ON true
+WHERE (h.seq IS NULL OR (s.created_at, s.seq) >= (h.created_at, h.seq)) AND (s.matches OR s.seq = h.seq)
+ORDER BY s.created_at DESC, s.seq DESC
+LIMIT $1
+`
+
+type WalkStoppedParams struct {
+	MaxRows     int32
+	InstanceIds []int64
+	Statuses    []string
+	BeforeAt    time.Time
+	BeforeSeq   int64
+	Since       time.Time
+	EachRows    int32
+}
+
+type WalkStoppedRow struct {
+	ID        uuid.UUID
+	CreatedAt time.Time
+	Seq       int64
+	Matches   bool
+	IsHorizon bool
+}
+
+// WalkStopped is WalkMessages for failed, canceled and expired messages, which have
+// an index of their own: of one status there may be few among many of another.
+func (q *Queries) WalkStopped(ctx context.Context, arg WalkStoppedParams) ([]WalkStoppedRow, error) {
+	rows, err := q.db.Query(ctx, walkStopped,
+		arg.MaxRows,
+		arg.InstanceIds,
+		arg.Statuses,
+		arg.BeforeAt,
+		arg.BeforeSeq,
+		arg.Since,
+		arg.EachRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []WalkStoppedRow
+	for rows.Next() {
+		var i WalkStoppedRow
 		if err := rows.Scan(
 			&i.ID,
 			&i.CreatedAt,

@@ -536,14 +536,14 @@ func (w weeks) statements() []statement {
 				BeforeAt: now, BeforeSeq: 1 << 40, Since: now.AddDate(-1000, 0, 0), EachRows: 200, MaxRows: 51,
 			})
 		}},
-		{"ListOpenMessages", false, func(q *db.Queries) {
-			_, _ = q.ListOpenMessages(ctx, db.ListOpenMessagesParams{
-				InstanceIds: all, Statuses: []string{"unknown"}, BeforeAt: now, BeforeSeq: 1 << 40, Since: now.AddDate(-1, 0, 0), MaxRows: 51,
+		{"WalkOpen", false, func(q *db.Queries) {
+			_, _ = q.WalkOpen(ctx, db.WalkOpenParams{
+				InstanceIds: all, Statuses: []string{"unknown"}, BeforeAt: now, BeforeSeq: 1 << 40, Since: now.AddDate(-1, 0, 0), EachRows: 200, MaxRows: 51,
 			})
 		}},
-		{"ListStoppedMessages", false, func(q *db.Queries) {
-			_, _ = q.ListStoppedMessages(ctx, db.ListStoppedMessagesParams{
-				InstanceIds: all, Statuses: []string{"failed"}, BeforeAt: now, BeforeSeq: 1 << 40, Since: now.AddDate(-1, 0, 0), MaxRows: 51,
+		{"WalkStopped", false, func(q *db.Queries) {
+			_, _ = q.WalkStopped(ctx, db.WalkStoppedParams{
+				InstanceIds: all, Statuses: []string{"failed"}, BeforeAt: now, BeforeSeq: 1 << 40, Since: now.AddDate(-1, 0, 0), EachRows: 200, MaxRows: 51,
 			})
 		}},
 		{"ListChatMessages", false, func(q *db.Queries) {

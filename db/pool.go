@@ -35,12 +35,11 @@ var settings = map[string]string{
 	"enable_hashjoin": "off", "enable_mergejoin": "off", "enable_material": "off",
 	// Compiling, or starting workers, takes longer than any statement of ours runs.
 	"jit": "off", "max_parallel_workers_per_gather": "0",
+	// Planning takes longer than running, and PostgreSQL would do it each time for a
+	// single message, because a plan for one row looks cheaper than one for ten. What
+	// is asked for would change no plan of ours for the better.
+	"plan_cache_mode": "force_generic_plan",
 }
-
-// generalPlans is for statements that run for every message: planning them takes
-// longer than running them, and PostgreSQL would do it each time for a single
-// one, because a plan for one row looks cheaper than one for ten.
-const generalPlans = "force_generic_plan"
 
 // planLife is how long a connection keeps the plans of its statements. It plans
 // in a few milliseconds; with a plan for thirty rows it would read the thousands
@@ -52,17 +51,6 @@ const planLife = 10 * time.Second
 // largest number of connections; 0 leaves it to the URL (pool_max_conns) or
 // pgx's default.
 func Open(ctx context.Context, databaseURL string, size int32) (*pgxpool.Pool, error) {
-	return open(ctx, databaseURL, size, generalPlans)
-}
-
-// OpenForReading is Open for lists and searches, whose best plan depends on what
-// is asked for. They also have connections of their own then, so that none of
-// them keeps a message waiting.
-func OpenForReading(ctx context.Context, databaseURL string, size int32) (*pgxpool.Pool, error) {
-	return open(ctx, databaseURL, size, "auto")
-}
-
-func open(ctx context.Context, databaseURL string, size int32, plans string) (*pgxpool.Pool, error) {
 	cfg, err := pgxpool.ParseConfig(databaseURL)
 	if err != nil {
 		return nil, errors.New("DATABASE_URL is not a PostgreSQL URL; example: postgres://user:password@host:5432/msgorch")
@@ -75,9 +63,6 @@ func open(ctx context.Context, databaseURL string, size int32, plans string) (*p
 		if cfg.ConnConfig.RuntimeParams[name] == "" {
 			cfg.ConnConfig.RuntimeParams[name] = value
 		}
-	}
-	if cfg.ConnConfig.RuntimeParams["plan_cache_mode"] == "" {
-		cfg.ConnConfig.RuntimeParams["plan_cache_mode"] = plans
 	}
 	cfg.PrepareConn = planAnew
 	// Otherwise each UUID goes through its text, with an allocation each way.

@@ -102,7 +102,9 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 		return err
 	}
 	defer pool.Close()
-	reading, err := db.OpenForReading(ctx, cfg.DatabaseURL, 0)
+	// Lists and searches have connections of their own, so that none of them keeps a
+	// message waiting.
+	reading, err := db.Open(ctx, cfg.DatabaseURL, 0)
 	if err != nil {
 		return err
 	}

@@ -133,6 +133,6 @@ func (a *app) open(ctx context.Context, required ...string) (config.Config, *pgx
 		return cfg, nil, err
 	}
 	const connections = 4
-	pool, err := db.OpenForReading(ctx, cfg.DatabaseURL, connections)
+	pool, err := db.Open(ctx, cfg.DatabaseURL, connections)
 	return cfg, pool, err
 }

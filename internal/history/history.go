@@ -317,13 +317,9 @@ func (r *Reader) rows(ctx context.Context, f Filter, w window) (page []db.ShownM
 			InstanceIds: ids, Directions: w.direction, BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, MaxRows: w.limit,
 		})
 	case w.query == "" && isOpen(f.Status) && f.Direction != string(db.MessageDirectionInbound):
-		page, err = q.ListOpenMessages(ctx, db.ListOpenMessagesParams{
-			InstanceIds: ids, Statuses: w.status, BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, MaxRows: w.limit,
-		})
+		return r.walk(ctx, walker{window: w, instances: ids, among: open})
 	case w.query == "" && isStopped(f.Status) && f.Direction != string(db.MessageDirectionInbound):
-		page, err = q.ListStoppedMessages(ctx, db.ListStoppedMessagesParams{
-			InstanceIds: ids, Statuses: w.status, BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, MaxRows: w.limit,
-		})
+		return r.walk(ctx, walker{window: w, instances: ids, among: stopped})
 	default:
 		return r.walk(ctx, walker{window: w, instances: ids})
 	}

@@ -48,7 +48,17 @@ type walker struct {
 	window
 	instances []int64
 	chats     []int64 // nil: any
+	among     among
 }
+
+// among are the messages that a walker looks at, when they have an index.
+type among int
+
+const (
+	all     among = iota
+	open          // not settled
+	stopped       // failed, canceled or expired
+)
 
 // walk looks at messages from the newest on until the page is full, the end or
 // its patience is reached. Words that few messages have are looked up
@@ -58,7 +68,11 @@ func (r *Reader) walk(ctx context.Context, w walker) (page []db.ShownMessage, lo
 	var found []uuid.UUID
 	var seen int32
 	mayBeRare := w.query != "" && !w.before.common
-	for rows := r.patience.first; ; {
+	rows := r.patience.first
+	if w.among != all { // mostly they are what is asked for
+		rows = min(rows, w.limit)
+	}
+	for {
 		steps, err := r.step(ctx, w, rows)
 		if err != nil {
 			return nil, nil, err
@@ -101,23 +115,40 @@ func (r *Reader) walk(ctx context.Context, w walker) (page []db.ShownMessage, lo
 // step looks at the next so many messages.
 func (r *Reader) step(ctx context.Context, w walker, rows int32) ([]db.WalkMessagesRow, error) {
 	q := db.New(r.pool)
-	if w.chats == nil {
-		each := max(rows/int32(len(w.instances)*len(w.direction)), w.limit)
-		return q.WalkMessages(ctx, db.WalkMessagesParams{
-			InstanceIds: w.instances, Directions: w.direction, Statuses: w.status, Query: w.query,
-			BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, EachRows: each, MaxRows: w.limit,
+	switch {
+	case w.chats != nil:
+		seen, err := q.WalkChats(ctx, db.WalkChatsParams{
+			ChatIds: w.chats, Directions: w.direction, Statuses: w.status, Query: w.query,
+			BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, EachRows: max(rows/int32(len(w.chats)), w.limit), MaxRows: w.limit,
 		})
+		return stepsOf(seen), err
+	case w.among == open:
+		seen, err := q.WalkOpen(ctx, db.WalkOpenParams{
+			InstanceIds: w.instances, Statuses: w.status, BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since,
+			EachRows: max(rows/int32(len(w.instances)), w.limit), MaxRows: w.limit,
+		})
+		return stepsOf(seen), err
+	case w.among == stopped:
+		seen, err := q.WalkStopped(ctx, db.WalkStoppedParams{
+			InstanceIds: w.instances, Statuses: w.status, BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since,
+			EachRows: max(rows/int32(len(w.instances)), w.limit), MaxRows: w.limit,
+		})
+		return stepsOf(seen), err
 	}
-	each := max(rows/int32(len(w.chats)), w.limit)
-	seen, err := q.WalkChats(ctx, db.WalkChatsParams{
-		ChatIds: w.chats, Directions: w.direction, Statuses: w.status, Query: w.query,
-		BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, EachRows: each, MaxRows: w.limit,
+	return q.WalkMessages(ctx, db.WalkMessagesParams{
+		InstanceIds: w.instances, Directions: w.direction, Statuses: w.status, Query: w.query,
+		BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since,
+		EachRows: max(rows/int32(len(w.instances)*len(w.direction)), w.limit), MaxRows: w.limit,
 	})
-	steps := make([]db.WalkMessagesRow, len(seen))
-	for i, s := range seen {
-		steps[i] = db.WalkMessagesRow(s)
+}
+
+// stepsOf gives the rows of all walks one type: sqlc gives each its own.
+func stepsOf[Row db.WalkChatsRow | db.WalkOpenRow | db.WalkStoppedRow](rows []Row) []db.WalkMessagesRow {
+	steps := make([]db.WalkMessagesRow, len(rows))
+	for i, r := range rows {
+		steps[i] = db.WalkMessagesRow(r)
 	}
-	return steps, err
+	return steps
 }
 
 // commonPart is the part of all texts above which a word is not looked up: of ten

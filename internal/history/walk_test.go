@@ -87,6 +87,36 @@ func TestASearchAsksTheIndexForItsRareWordsAlone(t *testing.T) {
 	}
 }
 
+// Of a thousand failed messages none may be canceled: nobody waits until all were
+// looked at.
+func TestAPageOfFewAmongManyOfAnotherStatusEndsAndLeavesNothingOut(t *testing.T) {
+	t.Parallel()
+	for rare, many := range map[string]string{"canceled": "failed", "expired": "canceled", "scheduled": "queued", "unknown": "queued"} {
+		t.Run(rare, func(t *testing.T) {
+			t.Parallel()
+			pool := heardTexts(t, 20, "'hola'")
+			_, err := pool.Exec(t.Context(), `
+				UPDATE messages SET direction = 'outbound', status = (CASE WHEN seq = (SELECT min(seq) FROM messages) THEN $1 ELSE $2 END)::message_status,
+				       stopped_at = CASE WHEN $3 THEN now() END, settled_at = CASE WHEN $3 THEN now() END`, rare, many, isStopped(rare))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := &Reader{pool: pool, patience: patience{first: 3, most: 3}}
+			pages, found := 0, 0
+			for f := (Filter{Status: rare, Limit: 2}); pages == 0 || f.Cursor != ""; pages++ {
+				var page []Message
+				if page, f.Cursor, err = r.List(t.Context(), f); err != nil {
+					t.Fatal(err)
+				}
+				found += len(page)
+			}
+			if found != 1 || pages < 5 {
+				t.Errorf("found %d messages in %d pages; want the one, and no page that looks at more than it must", found, pages)
+			}
+		})
+	}
+}
+
 func TestAStepThatWouldNotEndInTimeIsNotBegun(t *testing.T) {
 	t.Parallel()
 	p := patience{statuses: 3 * time.Millisecond, words: 80 * time.Millisecond}
