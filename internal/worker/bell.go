@@ -13,14 +13,16 @@ import (
 )
 
 // How often a server that found every queue empty looks again by itself: often
-// while there is work now and then, and less often when there has been none for
-// a while. What the API and package outbox queue rings the bell; what other
-// programs enqueue is found by looking.
+// while there is work now and then, and less often the longer there has been none.
+// What the API and package outbox queue rings the bell; what other programs enqueue
+// is found by looking.
 const (
 	lookOften  = 20 * time.Millisecond
 	lookSeldom = 100 * time.Millisecond
-	restless   = 2 * time.Second        // after the last task
-	knownFor   = lookSeldom + lookOften // how long it is known whether anything is to come later
+	lookRarely = 500 * time.Millisecond
+	restless   = 2 * time.Second        // after the last task it looks often
+	awake      = 10 * time.Second       // and then seldom
+	knownFor   = lookRarely + lookOften // how long it is known whether anything is to come later
 )
 
 // Bell has asynq's servers look for work at the moment when there is some. asynq
@@ -151,9 +153,12 @@ func (p *patientClient) look(ctx context.Context) map[string]bool {
 // rest returns when there may be a task, or, with false, when the worker stops.
 func (p *patientClient) rest(ctx context.Context) bool {
 	for {
-		wait := lookSeldom
-		if time.Since(p.busy) < restless {
+		wait := lookRarely
+		switch idle := time.Since(p.busy); {
+		case idle < restless:
 			wait = lookOften
+		case idle < awake:
+			wait = lookSeldom
 		}
 		select {
 		case <-p.rung:
