@@ -118,9 +118,9 @@ func TestAnIdleServerSeldomLooks(t *testing.T) {
 	began := time.Now()
 	<-time.After(time.Second)
 	// A look each half of a second at what is there and at what was to come later,
-	// together, and what asynq asks when it starts; it alone, at a millisecond, would
-	// make some thousands.
-	if n, most := l.count.Load(), int64(time.Since(began).Seconds()*2)+12; n == 0 || n > most {
+	// together, and what asynq asks when it starts, and again when a busy machine makes
+	// a look late; it alone, at a millisecond, would make some thousands.
+	if n, most := l.count.Load(), int64(time.Since(began).Seconds()*10)+40; n == 0 || n > most {
 		t.Errorf("it looked %d times, want at most %d", n, most)
 	}
 }
