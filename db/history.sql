@@ -13,32 +13,101 @@ WHERE m.id = @id;
 SELECT * FROM shown_messages WHERE id = ANY(@ids::uuid[]);
 
 -- name: ListMessages :many
--- ListMessages lists messages of instances and directions, newest first,
--- before a position: one index walk for each pair, merged.
-SELECT v.*
+-- ListMessages looks at the newest look_at messages of instances and directions
+-- before a position (one index walk for each pair, merged) and answers with those of
+-- the given statuses, or with all when none are given. The last one that it looked at
+-- is always among them, unless the page is full without it or that was the end:
+-- is_horizon tells it.
+SELECT sqlc.embed(v), (cardinality(@statuses::text[]) = 0 OR v.status::text = ANY(@statuses::text[]))::boolean AS matches, (page.n = @look_at::integer)::boolean AS is_horizon
 FROM (
-    SELECT page.id
-    FROM unnest(@instance_ids::bigint[]) AS wanted(id)
-    CROSS JOIN unnest(@directions::text[]) AS way(direction)
-    CROSS JOIN LATERAL (
-        SELECT p.id, p.created_at, p.seq FROM messages p
-        WHERE p.instance_id = wanted.id AND p.direction = way.direction::message_direction
-          AND (p.created_at, p.seq) < (@before_at::timestamptz, @before_seq::bigint)
-          AND p.created_at >= @since::timestamptz
+    SELECT newest.id, row_number() OVER (ORDER BY newest.created_at DESC, newest.seq DESC) AS n
+    FROM (
+        SELECT p.*
+        FROM unnest(@instance_ids::bigint[]) AS wanted(id)
+        CROSS JOIN unnest(@directions::text[]) AS way(direction)
+        CROSS JOIN LATERAL (
+            SELECT m.id, m.created_at, m.seq FROM messages m
+            WHERE m.instance_id = wanted.id AND m.direction = way.direction::message_direction
+              AND (m.created_at, m.seq) < (@before_at::timestamptz, @before_seq::bigint)
+              AND m.created_at >= @since::timestamptz
+            ORDER BY m.created_at DESC, m.seq DESC
+            LIMIT @look_at
+        ) p
         ORDER BY p.created_at DESC, p.seq DESC
-        LIMIT @max_rows
-    ) page
-    ORDER BY page.created_at DESC, page.seq DESC
-    LIMIT @max_rows
+        LIMIT @look_at
+    ) newest
 ) page
 JOIN shown_messages v ON v.id = page.id
-ORDER BY v.created_at DESC, v.seq DESC;
+WHERE cardinality(@statuses::text[]) = 0 OR v.status::text = ANY(@statuses::text[]) OR page.n = @look_at::integer
+ORDER BY page.n
+LIMIT @max_rows;
+
+-- name: ListOpen :many
+-- ListOpen is ListMessages for statuses of unsettled messages (scheduled, queued,
+-- sending, unknown), which have an index of their own. That alone tells which are the
+-- newest of all instances, and only those are read.
+SELECT sqlc.embed(v), (found.status::text = ANY(@statuses::text[]))::boolean AS matches, (page.n = @look_at::integer)::boolean AS is_horizon
+FROM (
+    SELECT newest.*, row_number() OVER (ORDER BY newest.created_at DESC, newest.seq DESC) AS n
+    FROM (
+        SELECT p.*
+        FROM unnest(@instance_ids::bigint[]) AS wanted(id)
+        CROSS JOIN LATERAL (
+            SELECT m.instance_id, m.created_at, m.seq FROM messages m
+            WHERE m.instance_id = wanted.id AND m.settled_at IS NULL AND m.created_at > '-infinity'
+              AND (m.created_at, m.seq) < (@before_at::timestamptz, @before_seq::bigint)
+              AND m.created_at >= @since::timestamptz
+            ORDER BY m.created_at DESC, m.seq DESC
+            LIMIT @look_at
+        ) p
+        ORDER BY p.created_at DESC, p.seq DESC
+        LIMIT @look_at
+    ) newest
+) page
+CROSS JOIN LATERAL (
+    SELECT m.id, m.status FROM messages m
+    WHERE m.instance_id = page.instance_id AND m.settled_at IS NULL AND m.created_at > '-infinity' AND m.created_at = page.created_at AND m.seq = page.seq
+    LIMIT 1
+) found
+JOIN shown_messages v ON v.id = found.id
+WHERE found.status::text = ANY(@statuses::text[]) OR page.n = @look_at::integer
+ORDER BY page.n
+LIMIT @max_rows;
+
+-- name: ListStopped :many
+-- ListStopped is ListMessages for failed, canceled and expired messages, which have an
+-- index of their own: of one status there may be few among many of another.
+SELECT sqlc.embed(v), (found.status::text = ANY(@statuses::text[]))::boolean AS matches, (page.n = @look_at::integer)::boolean AS is_horizon
+FROM (
+    SELECT newest.*, row_number() OVER (ORDER BY newest.created_at DESC, newest.seq DESC) AS n
+    FROM (
+        SELECT p.*
+        FROM unnest(@instance_ids::bigint[]) AS wanted(id)
+        CROSS JOIN LATERAL (
+            SELECT m.instance_id, m.created_at, m.seq FROM messages m
+            WHERE m.instance_id = wanted.id AND m.stopped_at IS NOT NULL
+              AND (m.created_at, m.seq) < (@before_at::timestamptz, @before_seq::bigint)
+              AND m.created_at >= @since::timestamptz
+            ORDER BY m.created_at DESC, m.seq DESC
+            LIMIT @look_at
+        ) p
+        ORDER BY p.created_at DESC, p.seq DESC
+        LIMIT @look_at
+    ) newest
+) page
+CROSS JOIN LATERAL (
+    SELECT m.id, m.status FROM messages m
+    WHERE m.instance_id = page.instance_id AND m.stopped_at IS NOT NULL AND m.created_at = page.created_at AND m.seq = page.seq
+    LIMIT 1
+) found
+JOIN shown_messages v ON v.id = found.id
+WHERE found.status::text = ANY(@statuses::text[]) OR page.n = @look_at::integer
+ORDER BY page.n
+LIMIT @max_rows;
 
 -- name: WalkMessages :many
--- WalkMessages is ListMessages for filters that have no index: it looks at the
--- newest each_rows messages of every instance and direction before a position,
--- and answers with those that match, and with how far it has looked: the last row
--- has is_horizon unless that was the end, or the page is full without it.
+-- WalkMessages is ListMessages for words, too: it reads the newest each_rows messages
+-- of every instance and direction, as far as those of all reach.
 WITH seen AS (
     SELECT p.*
     FROM unnest(@instance_ids::bigint[]) AS wanted(id)
@@ -46,7 +115,7 @@ WITH seen AS (
     CROSS JOIN LATERAL (
         SELECT m.id, m.created_at, m.seq, row_number() OVER (ORDER BY m.created_at DESC, m.seq DESC) AS n,
                COALESCE((cardinality(@statuses::text[]) = 0 OR m.status::text = ANY(@statuses::text[]))
-                   AND (@query::text = '' OR to_tsvector('simple', m.text) @@ (SELECT to_tsquery('simple', @query::text))), false) AS matches
+                   AND to_tsvector('simple', m.text) @@ (SELECT to_tsquery('simple', @query::text)), false) AS matches
         FROM messages m
         WHERE m.instance_id = wanted.id AND m.direction = way.direction::message_direction
           AND (m.created_at, m.seq) < (@before_at::timestamptz, @before_seq::bigint)
@@ -57,61 +126,16 @@ WITH seen AS (
 ), horizon AS (
     SELECT s.created_at, s.seq FROM seen s WHERE s.n = @each_rows::bigint ORDER BY s.created_at DESC, s.seq DESC LIMIT 1
 )
-SELECT s.id, s.created_at, s.seq, s.matches::boolean AS matches, COALESCE(s.seq = h.seq, false)::boolean AS is_horizon
-FROM seen s LEFT JOIN horizon h ON true
-WHERE (h.seq IS NULL OR (s.created_at, s.seq) >= (h.created_at, h.seq)) AND (s.matches OR s.seq = h.seq)
-ORDER BY s.created_at DESC, s.seq DESC
-LIMIT @max_rows;
-
--- name: WalkOpen :many
--- WalkOpen is WalkMessages for statuses of unsettled messages (scheduled, queued,
--- sending, unknown), which have an index of their own, too.
-WITH seen AS (
-    SELECT p.*
-    FROM unnest(@instance_ids::bigint[]) AS wanted(id)
-    CROSS JOIN LATERAL (
-        SELECT m.id, m.created_at, m.seq, row_number() OVER (ORDER BY m.created_at DESC, m.seq DESC) AS n,
-               m.status::text = ANY(@statuses::text[]) AS matches
-        FROM messages m
-        WHERE m.instance_id = wanted.id AND m.settled_at IS NULL AND m.created_at > '-infinity'
-          AND (m.created_at, m.seq) < (@before_at::timestamptz, @before_seq::bigint)
-          AND m.created_at >= @since::timestamptz
-        ORDER BY m.created_at DESC, m.seq DESC
-        LIMIT @each_rows
-    ) p
-), horizon AS (
-    SELECT s.created_at, s.seq FROM seen s WHERE s.n = @each_rows::bigint ORDER BY s.created_at DESC, s.seq DESC LIMIT 1
-)
-SELECT s.id, s.created_at, s.seq, s.matches::boolean AS matches, COALESCE(s.seq = h.seq, false)::boolean AS is_horizon
-FROM seen s LEFT JOIN horizon h ON true
-WHERE (h.seq IS NULL OR (s.created_at, s.seq) >= (h.created_at, h.seq)) AND (s.matches OR s.seq = h.seq)
-ORDER BY s.created_at DESC, s.seq DESC
-LIMIT @max_rows;
-
--- name: WalkStopped :many
--- WalkStopped is WalkMessages for failed, canceled and expired messages, which have
--- an index of their own: of one status there may be few among many of another.
-WITH seen AS (
-    SELECT p.*
-    FROM unnest(@instance_ids::bigint[]) AS wanted(id)
-    CROSS JOIN LATERAL (
-        SELECT m.id, m.created_at, m.seq, row_number() OVER (ORDER BY m.created_at DESC, m.seq DESC) AS n,
-               m.status::text = ANY(@statuses::text[]) AS matches
-        FROM messages m
-        WHERE m.instance_id = wanted.id AND m.stopped_at IS NOT NULL
-          AND (m.created_at, m.seq) < (@before_at::timestamptz, @before_seq::bigint)
-          AND m.created_at >= @since::timestamptz
-        ORDER BY m.created_at DESC, m.seq DESC
-        LIMIT @each_rows
-    ) p
-), horizon AS (
-    SELECT s.created_at, s.seq FROM seen s WHERE s.n = @each_rows::bigint ORDER BY s.created_at DESC, s.seq DESC LIMIT 1
-)
-SELECT s.id, s.created_at, s.seq, s.matches::boolean AS matches, COALESCE(s.seq = h.seq, false)::boolean AS is_horizon
-FROM seen s LEFT JOIN horizon h ON true
-WHERE (h.seq IS NULL OR (s.created_at, s.seq) >= (h.created_at, h.seq)) AND (s.matches OR s.seq = h.seq)
-ORDER BY s.created_at DESC, s.seq DESC
-LIMIT @max_rows;
+SELECT sqlc.embed(v), page.matches::boolean AS matches, page.is_horizon::boolean AS is_horizon
+FROM (
+    SELECT s.id, s.matches, COALESCE(s.seq = h.seq, false) AS is_horizon
+    FROM seen s LEFT JOIN horizon h ON true
+    WHERE (h.seq IS NULL OR (s.created_at, s.seq) >= (h.created_at, h.seq)) AND (s.matches OR s.seq = h.seq)
+    ORDER BY s.created_at DESC, s.seq DESC
+    LIMIT @max_rows
+) page
+JOIN shown_messages v ON v.id = page.id
+ORDER BY v.created_at DESC, v.seq DESC;
 
 -- name: ListOverdueMessages :many
 -- ListOverdueMessages is ListMessages for messages of which their gateway has
@@ -174,11 +198,16 @@ WITH seen AS (
 ), horizon AS (
     SELECT s.created_at, s.seq FROM seen s WHERE s.n = @each_rows::bigint ORDER BY s.created_at DESC, s.seq DESC LIMIT 1
 )
-SELECT s.id, s.created_at, s.seq, s.matches::boolean AS matches, COALESCE(s.seq = h.seq, false)::boolean AS is_horizon
-FROM seen s LEFT JOIN horizon h ON true
-WHERE (h.seq IS NULL OR (s.created_at, s.seq) >= (h.created_at, h.seq)) AND (s.matches OR s.seq = h.seq)
-ORDER BY s.created_at DESC, s.seq DESC
-LIMIT @max_rows;
+SELECT sqlc.embed(v), page.matches::boolean AS matches, page.is_horizon::boolean AS is_horizon
+FROM (
+    SELECT s.id, s.matches, COALESCE(s.seq = h.seq, false) AS is_horizon
+    FROM seen s LEFT JOIN horizon h ON true
+    WHERE (h.seq IS NULL OR (s.created_at, s.seq) >= (h.created_at, h.seq)) AND (s.matches OR s.seq = h.seq)
+    ORDER BY s.created_at DESC, s.seq DESC
+    LIMIT @max_rows
+) page
+JOIN shown_messages v ON v.id = page.id
+ORDER BY v.created_at DESC, v.seq DESC;
 
 -- name: SearchMessages :many
 -- SearchMessages is ListMessages for messages whose text matches a tsquery that

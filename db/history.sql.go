@@ -289,27 +289,34 @@ func (q *Queries) ListChats(ctx context.Context, arg ListChatsParams) ([]ListCha
 }
 
 const listMessages = `-- name: ListMessages :many
-SELECT v.id, v.seq, v.instance, v.chat, v.direction, v.status, v.type, v.text, v.content, v.sender, v.gateway_message_id, v.reply_to, v.priority, v.send_at, v.expires_at, v.metadata, v.error_code, v.error_text, v.created_at, v.accepted_at, v.sent_at, v.delivered_at, v.read_at, v.stopped_at, v.edited_at, v.deleted_at, v.ack_overdue_at
+SELECT v.id, v.seq, v.instance, v.chat, v.direction, v.status, v.type, v.text, v.content, v.sender, v.gateway_message_id, v.reply_to, v.priority, v.send_at, v.expires_at, v.metadata, v.error_code, v.error_text, v.created_at, v.accepted_at, v.sent_at, v.delivered_at, v.read_at, v.stopped_at, v.edited_at, v.deleted_at, v.ack_overdue_at, (cardinality($1::text[]) = 0 OR v.status::text = ANY($1::text[]))::boolean AS matches, (page.n = $2::integer)::boolean AS is_horizon
 FROM (
-    SELECT page.id
-    FROM unnest($1::bigint[]) AS wanted(id)
-    CROSS JOIN unnest($2::text[]) AS way(direction)
-    CROSS JOIN LATERAL (
-        SELECT p.id, p.created_at, p.seq FROM messages p
-        WHERE p.instance_id = wanted.id AND p.direction = way.direction::message_direction
-          AND (p.created_at, p.seq) < ($3::timestamptz, $4::bigint)
-          AND p.created_at >= $5::timestamptz
+    SELECT newest.id, row_number() OVER (ORDER BY newest.created_at DESC, newest.seq DESC) AS n
+    FROM (
+        SELECT p.id, p.created_at, p.seq
+        FROM unnest($3::bigint[]) AS wanted(id)
+        CROSS JOIN unnest($4::text[]) AS way(direction)
+        CROSS JOIN LATERAL (
+            SELECT m.id, m.created_at, m.seq FROM messages m
+            WHERE m.instance_id = wanted.id AND m.direction = way.direction::message_direction
+              AND (m.created_at, m.seq) < ($5::timestamptz, $6::bigint)
+              AND m.created_at >= $7::timestamptz
+            ORDER BY m.created_at DESC, m.seq DESC
+            LIMIT $2
+        ) p
         ORDER BY p.created_at DESC, p.seq DESC
-        LIMIT $6
-    ) page
-    ORDER BY page.created_at DESC, page.seq DESC
-    LIMIT $6
+        LIMIT $2
+    ) newest
 ) page
 JOIN shown_messages v ON v.id = page.id
-ORDER BY v.created_at DESC, v.seq DESC
+WHERE cardinality($1::text[]) = 0 OR v.status::text = ANY($1::text[]) OR page.n = $2::integer
+ORDER BY page.n
+LIMIT $8
 `
 
 type ListMessagesParams struct {
+	Statuses    []string
+	LookAt      int32
 	InstanceIds []int64
 	Directions  []string
 	BeforeAt    time.Time
@@ -318,10 +325,21 @@ type ListMessagesParams struct {
 	MaxRows     int32
 }
 
-// ListMessages lists messages of instances and directions, newest first,
-// before a position: one index walk for each pair, merged.
-func (q *Queries) ListMessages(ctx context.Context, arg ListMessagesParams) ([]ShownMessage, error) {
+type ListMessagesRow struct {
+	ShownMessage ShownMessage
+	Matches      bool
+	IsHorizon    bool
+}
+
+// ListMessages looks at the newest look_at messages of instances and directions
+// before a position (one index walk for each pair, merged) and answers with those of
+// the given statuses, or with all when none are given. The last one that it looked at
+// is always among them, unless the page is full without it or that was the end:
+// is_horizon tells it.
+func (q *Queries) ListMessages(ctx context.Context, arg ListMessagesParams) ([]ListMessagesRow, error) {
 	rows, err := q.db.Query(ctx, listMessages,
+		arg.Statuses,
+		arg.LookAt,
 		arg.InstanceIds,
 		arg.Directions,
 		arg.BeforeAt,
@@ -333,37 +351,146 @@ func (q *Queries) ListMessages(ctx context.Context, arg ListMessagesParams) ([]S
 		return nil, err
 	}
 	defer rows.Close()
-	var items []ShownMessage
+	var items []ListMessagesRow
 	for rows.Next() {
-		var i ShownMessage
+		var i ListMessagesRow
 		if err := rows.Scan(
-			&i.ID,
-			&i.Seq,
-			&i.Instance,
-			&i.Chat,
-			&i.Direction,
-			&i.Status,
-			&i.Type,
-			&i.Text,
-			&i.Content,
-			&i.Sender,
-			&i.GatewayMessageID,
-			&i.ReplyTo,
-			&i.Priority,
-			&i.SendAt,
-			&i.ExpiresAt,
-			&i.Metadata,
-			&i.ErrorCode,
-			&i.ErrorText,
-			&i.CreatedAt,
-			&i.AcceptedAt,
-			&i.SentAt,
-			&i.DeliveredAt,
-			&i.ReadAt,
-			&i.StoppedAt,
-			&i.EditedAt,
-			&i.DeletedAt,
-			&i.AckOverdueAt,
+			&i.ShownMessage.ID,
+			&i.ShownMessage.Seq,
+			&i.ShownMessage.Instance,
+			&i.ShownMessage.Chat,
+			&i.ShownMessage.Direction,
+			&i.ShownMessage.Status,
+			&i.ShownMessage.Type,
+			&i.ShownMessage.Text,
+			&i.ShownMessage.Content,
+			&i.ShownMessage.Sender,
+			&i.ShownMessage.GatewayMessageID,
+			&i.ShownMessage.ReplyTo,
+			&i.ShownMessage.Priority,
+			&i.ShownMessage.SendAt,
+			&i.ShownMessage.ExpiresAt,
+			&i.ShownMessage.Metadata,
+			&i.ShownMessage.ErrorCode,
+			&i.ShownMessage.ErrorText,
+			&i.ShownMessage.CreatedAt,
+			&i.ShownMessage.AcceptedAt,
+			&i.ShownMessage.SentAt,
+			&i.ShownMessage.DeliveredAt,
+			&i.ShownMessage.ReadAt,
+			&i.ShownMessage.StoppedAt,
+			&i.ShownMessage.EditedAt,
+			&i.ShownMessage.DeletedAt,
+			&i.ShownMessage.AckOverdueAt,
+			&i.Matches,
+			&i.IsHorizon,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listOpen = `-- name: ListOpen :many
+SELECT v.id, v.seq, v.instance, v.chat, v.direction, v.status, v.type, v.text, v.content, v.sender, v.gateway_message_id, v.reply_to, v.priority, v.send_at, v.expires_at, v.metadata, v.error_code, v.error_text, v.created_at, v.accepted_at, v.sent_at, v.delivered_at, v.read_at, v.stopped_at, v.edited_at, v.deleted_at, v.ack_overdue_at, (found.status::text = ANY($1::text[]))::boolean AS matches, (page.n = $2::integer)::boolean AS is_horizon
+FROM (
+    SELECT newest.instance_id, newest.created_at, newest.seq, row_number() OVER (ORDER BY newest.created_at DESC, newest.seq DESC) AS n
+    FROM (
+        SELECT p.instance_id, p.created_at, p.seq
+        FROM unnest($3::bigint[]) AS wanted(id)
+        CROSS JOIN LATERAL (
+            SELECT m.instance_id, m.created_at, m.seq FROM messages m
+            WHERE m.instance_id = wanted.id AND m.settled_at IS NULL AND m.created_at > '-infinity'
+              AND (m.created_at, m.seq) < ($4::timestamptz, $5::bigint)
+              AND m.created_at >= $6::timestamptz
+            ORDER BY m.created_at DESC, m.seq DESC
+            LIMIT $2
+        ) p
+        ORDER BY p.created_at DESC, p.seq DESC
+        LIMIT $2
+    ) newest
+) page
+CROSS JOIN LATERAL (
+    SELECT m.id, m.status FROM messages m
+    WHERE m.instance_id = page.instance_id AND m.settled_at IS NULL AND m.created_at > '-infinity' AND m.created_at = page.created_at AND m.seq = page.seq
+    LIMIT 1
+) found
+JOIN shown_messages v ON v.id = found.id
+WHERE found.status::text = ANY($1::text[]) OR page.n = $2::integer
+ORDER BY page.n
+LIMIT $7
+`
+
+type ListOpenParams struct {
+	Statuses    []string
+	LookAt      int32
+	InstanceIds []int64
+	BeforeAt    time.Time
+	BeforeSeq   int64
+	Since       time.Time
+	MaxRows     int32
+}
+
+type ListOpenRow struct {
+	ShownMessage ShownMessage
+	Matches      bool
+	IsHorizon    bool
+}
+
+// ListOpen is ListMessages for statuses of unsettled messages (scheduled, queued,
+// sending, unknown), which have an index of their own. That alone tells which are the
+// newest of all instances, and only those are read.
+func (q *Queries) ListOpen(ctx context.Context, arg ListOpenParams) ([]ListOpenRow, error) {
+	rows, err := q.db.Query(ctx, listOpen,
+		arg.Statuses,
+		arg.LookAt,
+		arg.InstanceIds,
+		arg.BeforeAt,
+		arg.BeforeSeq,
+		arg.Since,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListOpenRow
+	for rows.Next() {
+		var i ListOpenRow
+		if err := rows.Scan(
+			&i.ShownMessage.ID,
+			&i.ShownMessage.Seq,
+			&i.ShownMessage.Instance,
+			&i.ShownMessage.Chat,
+			&i.ShownMessage.Direction,
+			&i.ShownMessage.Status,
+			&i.ShownMessage.Type,
+			&i.ShownMessage.Text,
+			&i.ShownMessage.Content,
+			&i.ShownMessage.Sender,
+			&i.ShownMessage.GatewayMessageID,
+			&i.ShownMessage.ReplyTo,
+			&i.ShownMessage.Priority,
+			&i.ShownMessage.SendAt,
+			&i.ShownMessage.ExpiresAt,
+			&i.ShownMessage.Metadata,
+			&i.ShownMessage.ErrorCode,
+			&i.ShownMessage.ErrorText,
+			&i.ShownMessage.CreatedAt,
+			&i.ShownMessage.AcceptedAt,
+			&i.ShownMessage.SentAt,
+			&i.ShownMessage.DeliveredAt,
+			&i.ShownMessage.ReadAt,
+			&i.ShownMessage.StoppedAt,
+			&i.ShownMessage.EditedAt,
+			&i.ShownMessage.DeletedAt,
+			&i.ShownMessage.AckOverdueAt,
+			&i.Matches,
+			&i.IsHorizon,
 		); err != nil {
 			return nil, err
 		}
@@ -448,6 +575,112 @@ func (q *Queries) ListOverdueMessages(ctx context.Context, arg ListOverdueMessag
 			&i.EditedAt,
 			&i.DeletedAt,
 			&i.AckOverdueAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listStopped = `-- name: ListStopped :many
+SELECT v.id, v.seq, v.instance, v.chat, v.direction, v.status, v.type, v.text, v.content, v.sender, v.gateway_message_id, v.reply_to, v.priority, v.send_at, v.expires_at, v.metadata, v.error_code, v.error_text, v.created_at, v.accepted_at, v.sent_at, v.delivered_at, v.read_at, v.stopped_at, v.edited_at, v.deleted_at, v.ack_overdue_at, (found.status::text = ANY($1::text[]))::boolean AS matches, (page.n = $2::integer)::boolean AS is_horizon
+FROM (
+    SELECT newest.instance_id, newest.created_at, newest.seq, row_number() OVER (ORDER BY newest.created_at DESC, newest.seq DESC) AS n
+    FROM (
+        SELECT p.instance_id, p.created_at, p.seq
+        FROM unnest($3::bigint[]) AS wanted(id)
+        CROSS JOIN LATERAL (
+            SELECT m.instance_id, m.created_at, m.seq FROM messages m
+            WHERE m.instance_id = wanted.id AND m.stopped_at IS NOT NULL
+              AND (m.created_at, m.seq) < ($4::timestamptz, $5::bigint)
+              AND m.created_at >= $6::timestamptz
+            ORDER BY m.created_at DESC, m.seq DESC
+            LIMIT $2
+        ) p
+        ORDER BY p.created_at DESC, p.seq DESC
+        LIMIT $2
+    ) newest
+) page
+CROSS JOIN LATERAL (
+    SELECT m.id, m.status FROM messages m
+    WHERE m.instance_id = page.instance_id AND m.stopped_at IS NOT NULL AND m.created_at = page.created_at AND m.seq = page.seq
+    LIMIT 1
+) found
+JOIN shown_messages v ON v.id = found.id
+WHERE found.status::text = ANY($1::text[]) OR page.n = $2::integer
+ORDER BY page.n
+LIMIT $7
+`
+
+type ListStoppedParams struct {
+	Statuses    []string
+	LookAt      int32
+	InstanceIds []int64
+	BeforeAt    time.Time
+	BeforeSeq   int64
+	Since       time.Time
+	MaxRows     int32
+}
+
+type ListStoppedRow struct {
+	ShownMessage ShownMessage
+	Matches      bool
+	IsHorizon    bool
+}
+
+// ListStopped is ListMessages for failed, canceled and expired messages, which have an
+// index of their own: of one status there may be few among many of another.
+func (q *Queries) ListStopped(ctx context.Context, arg ListStoppedParams) ([]ListStoppedRow, error) {
+	rows, err := q.db.Query(ctx, listStopped,
+		arg.Statuses,
+		arg.LookAt,
+		arg.InstanceIds,
+		arg.BeforeAt,
+		arg.BeforeSeq,
+		arg.Since,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListStoppedRow
+	for rows.Next() {
+		var i ListStoppedRow
+		if err := rows.Scan(
+			&i.ShownMessage.ID,
+			&i.ShownMessage.Seq,
+			&i.ShownMessage.Instance,
+			&i.ShownMessage.Chat,
+			&i.ShownMessage.Direction,
+			&i.ShownMessage.Status,
+			&i.ShownMessage.Type,
+			&i.ShownMessage.Text,
+			&i.ShownMessage.Content,
+			&i.ShownMessage.Sender,
+			&i.ShownMessage.GatewayMessageID,
+			&i.ShownMessage.ReplyTo,
+			&i.ShownMessage.Priority,
+			&i.ShownMessage.SendAt,
+			&i.ShownMessage.ExpiresAt,
+			&i.ShownMessage.Metadata,
+			&i.ShownMessage.ErrorCode,
+			&i.ShownMessage.ErrorText,
+			&i.ShownMessage.CreatedAt,
+			&i.ShownMessage.AcceptedAt,
+			&i.ShownMessage.SentAt,
+			&i.ShownMessage.DeliveredAt,
+			&i.ShownMessage.ReadAt,
+			&i.ShownMessage.StoppedAt,
+			&i.ShownMessage.EditedAt,
+			&i.ShownMessage.DeletedAt,
+			&i.ShownMessage.AckOverdueAt,
+			&i.Matches,
+			&i.IsHorizon,
 		); err != nil {
 			return nil, err
 		}
@@ -816,11 +1049,16 @@ WITH seen AS (
 ), horizon AS (
     SELECT s.created_at, s.seq FROM seen s WHERE s.n = $9::bigint ORDER BY s.created_at DESC, s.seq DESC LIMIT 1
 )
-SELECT s.id, s.created_at, s.seq, s.matches::boolean AS matches, COALESCE(s.seq = h.seq, false)::boolean AS is_horizon
-FROM seen s LEFT JOIN horizon h ON true
-WHERE (h.seq IS NULL OR (s.created_at, s.seq) >= (h.created_at, h.seq)) AND (s.matches OR s.seq = h.seq)
-ORDER BY s.created_at DESC, s.seq DESC
-LIMIT $1
+SELECT v.id, v.seq, v.instance, v.chat, v.direction, v.status, v.type, v.text, v.content, v.sender, v.gateway_message_id, v.reply_to, v.priority, v.send_at, v.expires_at, v.metadata, v.error_code, v.error_text, v.created_at, v.accepted_at, v.sent_at, v.delivered_at, v.read_at, v.stopped_at, v.edited_at, v.deleted_at, v.ack_overdue_at, page.matches::boolean AS matches, page.is_horizon::boolean AS is_horizon
+FROM (
+    SELECT s.id, s.matches, COALESCE(s.seq = h.seq, false) AS is_horizon
+    FROM seen s LEFT JOIN horizon h ON true
+    WHERE (h.seq IS NULL OR (s.created_at, s.seq) >= (h.created_at, h.seq)) AND (s.matches OR s.seq = h.seq)
+    ORDER BY s.created_at DESC, s.seq DESC
+    LIMIT $1
+) page
+JOIN shown_messages v ON v.id = page.id
+ORDER BY v.created_at DESC, v.seq DESC
 `
 
 type WalkChatsParams struct {
@@ -836,11 +1074,9 @@ type WalkChatsParams struct {
 }
 
 type WalkChatsRow struct {
-	ID        uuid.UUID
-	CreatedAt time.Time
-	Seq       int64
-	Matches   bool
-	IsHorizon bool
+	ShownMessage ShownMessage
+	Matches      bool
+	IsHorizon    bool
 }
 
 // WalkChats is WalkMessages for given chats.
@@ -864,9 +1100,33 @@ func (q *Queries) WalkChats(ctx context.Context, arg WalkChatsParams) ([]WalkCha
 	for rows.Next() {
 		var i WalkChatsRow
 		if err := rows.Scan(
-			&i.ID,
-			&i.CreatedAt,
-			&i.Seq,
+			&i.ShownMessage.ID,
+			&i.ShownMessage.Seq,
+			&i.ShownMessage.Instance,
+			&i.ShownMessage.Chat,
+			&i.ShownMessage.Direction,
+			&i.ShownMessage.Status,
+			&i.ShownMessage.Type,
+			&i.ShownMessage.Text,
+			&i.ShownMessage.Content,
+			&i.ShownMessage.Sender,
+			&i.ShownMessage.GatewayMessageID,
+			&i.ShownMessage.ReplyTo,
+			&i.ShownMessage.Priority,
+			&i.ShownMessage.SendAt,
+			&i.ShownMessage.ExpiresAt,
+			&i.ShownMessage.Metadata,
+			&i.ShownMessage.ErrorCode,
+			&i.ShownMessage.ErrorText,
+			&i.ShownMessage.CreatedAt,
+			&i.ShownMessage.AcceptedAt,
+			&i.ShownMessage.SentAt,
+			&i.ShownMessage.DeliveredAt,
+			&i.ShownMessage.ReadAt,
+			&i.ShownMessage.StoppedAt,
+			&i.ShownMessage.EditedAt,
+			&i.ShownMessage.DeletedAt,
+			&i.ShownMessage.AckOverdueAt,
 			&i.Matches,
 			&i.IsHorizon,
 		); err != nil {
@@ -888,7 +1148,7 @@ WITH seen AS (
     CROSS JOIN LATERAL (
         SELECT m.id, m.created_at, m.seq, row_number() OVER (ORDER BY m.created_at DESC, m.seq DESC) AS n,
                COALESCE((cardinality($4::text[]) = 0 OR m.status::text = ANY($4::text[]))
-                   AND ($5::text = '' OR to_tsvector('simple', m.text) @@ (SELECT to_tsquery('simple', $5::text))), false) AS matches
+                   AND to_tsvector('simple', m.text) @@ (SELECT to_tsquery('simple', $5::text)), false) AS matches
         FROM messages m
         WHERE m.instance_id = wanted.id AND m.direction = way.direction::message_direction
           AND (m.created_at, m.seq) < ($6::timestamptz, $7::bigint)
@@ -899,11 +1159,16 @@ WITH seen AS (
 ), horizon AS (
     SELECT s.created_at, s.seq FROM seen s WHERE s.n = $9::bigint ORDER BY s.created_at DESC, s.seq DESC LIMIT 1
 )
-SELECT s.id, s.created_at, s.seq, s.matches::boolean AS matches, COALESCE(s.seq = h.seq, false)::boolean AS is_horizon
-FROM seen s LEFT JOIN horizon h ON true
-WHERE (h.seq IS NULL OR (s.created_at, s.seq) >= (h.created_at, h.seq)) AND (s.matches OR s.seq = h.seq)
-ORDER BY s.created_at DESC, s.seq DESC
-LIMIT $1
+SELECT v.id, v.seq, v.instance, v.chat, v.direction, v.status, v.type, v.text, v.content, v.sender, v.gateway_message_id, v.reply_to, v.priority, v.send_at, v.expires_at, v.metadata, v.error_code, v.error_text, v.created_at, v.accepted_at, v.sent_at, v.delivered_at, v.read_at, v.stopped_at, v.edited_at, v.deleted_at, v.ack_overdue_at, page.matches::boolean AS matches, page.is_horizon::boolean AS is_horizon
+FROM (
+    SELECT s.id, s.matches, COALESCE(s.seq = h.seq, false) AS is_horizon
+    FROM seen s LEFT JOIN horizon h ON true
+    WHERE (h.seq IS NULL OR (s.created_at, s.seq) >= (h.created_at, h.seq)) AND (s.matches OR s.seq = h.seq)
+    ORDER BY s.created_at DESC, s.seq DESC
+    LIMIT $1
+) page
+JOIN shown_messages v ON v.id = page.id
+ORDER BY v.created_at DESC, v.seq DESC
 `
 
 type WalkMessagesParams struct {
@@ -919,17 +1184,13 @@ type WalkMessagesParams struct {
 }
 
 type WalkMessagesRow struct {
-	ID        uuid.UUID
-	CreatedAt time.Time
-	Seq       int64
-	Matches   bool
-	IsHorizon bool
+	ShownMessage ShownMessage
+	Matches      bool
+	IsHorizon    bool
 }
 
-// WalkMessages is ListMessages for filters that have no index: it looks at the
-// newest each_rows messages of every instance and direction before a position,
-// and answers with those that match, and with how far it has looked: the last row
-// has is_horizon unless that was the end, or the page is full without it.
+// WalkMessages is ListMessages for words, too: it reads the newest each_rows messages
+// of every instance and direction, as far as those of all reach.
 func (q *Queries) WalkMessages(ctx context.Context, arg WalkMessagesParams) ([]WalkMessagesRow, error) {
 	rows, err := q.db.Query(ctx, walkMessages,
 		arg.MaxRows,
@@ -950,165 +1211,33 @@ func (q *Queries) WalkMessages(ctx context.Context, arg WalkMessagesParams) ([]W
 	for rows.Next() {
 		var i WalkMessagesRow
 		if err := rows.Scan(
-			&i.ID,
-			&i.CreatedAt,
-			&i.Seq,
-			&i.Matches,
-			&i.IsHorizon,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const walkOpen = `-- name: WalkOpen :many
-WITH seen AS (
-    SELECT p.id, p.created_at, p.seq, p.n, p.matches
-    FROM unnest($2::bigint[]) AS wanted(id)
-    CROSS JOIN LATERAL (
-        SELECT m.id, m.created_at, m.seq, row_number() OVER (ORDER BY m.created_at DESC, m.seq DESC) AS n,
-               m.status::text = ANY($3::text[]) AS matches
-        FROM messages m
-        WHERE m.instance_id = wanted.id AND m.settled_at IS NULL AND m.created_at > '-infinity'
-          AND (m.created_at, m.seq) < ($4::timestamptz, $5::bigint)
-          AND m.created_at >= $6::timestamptz
-        ORDER BY m.created_at DESC, m.seq DESC
-        LIMIT $7
-    ) p
-), horizon AS (
-    SELECT s.created_at, s.seq FROM seen s WHERE s.n = $7::bigint ORDER BY s.created_at DESC, s.seq DESC LIMIT 1
-)
-SELECT s.id, s.created_at, s.seq, s.matches::boolean AS matches, COALESCE(s.seq = h.seq, false)::boolean AS is_horizon
-FROM seen s LEFT JOIN horizon h ON true
-WHERE (h.seq IS NULL OR (s.created_at, s.seq) >= (h.created_at, h.seq)) AND (s.matches OR s.seq = h.seq)
-ORDER BY s.created_at DESC, s.seq DESC
-LIMIT $1
-`
-
-type WalkOpenParams struct {
-	MaxRows     int32
-	InstanceIds []int64
-	Statuses    []string
-	BeforeAt    time.Time
-	BeforeSeq   int64
-	Since       time.Time
-	EachRows    int32
-}
-
-type WalkOpenRow struct {
-	ID        uuid.UUID
-	CreatedAt time.Time
-	Seq       int64
-	Matches   bool
-	IsHorizon bool
-}
-
-// WalkOpen is WalkMessages for statuses of unsettled messages (scheduled, queued,
-// sending, unknown), which have an index of their own, too.
-func (q *Queries) WalkOpen(ctx context.Context, arg WalkOpenParams) ([]WalkOpenRow, error) {
-	rows, err := q.db.Query(ctx, walkOpen,
-		arg.MaxRows,
-		arg.InstanceIds,
-		arg.Statuses,
-		arg.BeforeAt,
-		arg.BeforeSeq,
-		arg.Since,
-		arg.EachRows,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []WalkOpenRow
-	for rows.Next() {
-		var i WalkOpenRow
-		if err := rows.Scan(
-			&i.ID,
-			&i.CreatedAt,
-			&i.Seq,
-			&i.Matches,
-			&i.IsHorizon,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const walkStopped = `-- name: WalkStopped :many
-WITH seen AS (
-    SELECT p.id, p.created_at, p.seq, p.n, p.matches
-    FROM unnest($2::bigint[]) AS wanted(id)
-    CROSS JOIN LATERAL (
-        SELECT m.id, m.created_at, m.seq, row_number() OVER (ORDER BY m.created_at DESC, m.seq DESC) AS n,
-               m.status::text = ANY($3::text[]) AS matches
-        FROM messages m
-        WHERE m.instance_id = wanted.id AND m.stopped_at IS NOT NULL
-          AND (m.created_at, m.seq) < ($4::timestamptz, $5::bigint)
-          AND m.created_at >= $6::timestamptz
-        ORDER BY m.created_at DESC, m.seq DESC
-        LIMIT $7
-    ) p
-), horizon AS (
-    SELECT s.created_at, s.seq FROM seen s WHERE s.n = $7::bigint ORDER BY s.created_at DESC, s.seq DESC LIMIT 1
-)
-SELECT s.id, s.created_at, s.seq, s.matches::boolean AS matches, COALESCE(s.seq = h.seq, false)::boolean AS is_horizon
-FROM seen s LEFT JOIN horizon h ON true
-WHERE (h.seq IS NULL OR (s.created_at, s.seq) >= (h.created_at, h.seq)) AND (s.matches OR s.seq = h.seq)
-ORDER BY s.created_at DESC, s.seq DESC
-LIMIT $1
-`
-
-type WalkStoppedParams struct {
-	MaxRows     int32
-	InstanceIds []int64
-	Statuses    []string
-	BeforeAt    time.Time
-	BeforeSeq   int64
-	Since       time.Time
-	EachRows    int32
-}
-
-type WalkStoppedRow struct {
-	ID        uuid.UUID
-	CreatedAt time.Time
-	Seq       int64
-	Matches   bool
-	IsHorizon bool
-}
-
-// WalkStopped is WalkMessages for failed, canceled and expired messages, which have
-// an index of their own: of one status there may be few among many of another.
-func (q *Queries) WalkStopped(ctx context.Context, arg WalkStoppedParams) ([]WalkStoppedRow, error) {
-	rows, err := q.db.Query(ctx, walkStopped,
-		arg.MaxRows,
-		arg.InstanceIds,
-		arg.Statuses,
-		arg.BeforeAt,
-		arg.BeforeSeq,
-		arg.Since,
-		arg.EachRows,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []WalkStoppedRow
-	for rows.Next() {
-		var i WalkStoppedRow
-		if err := rows.Scan(
-			&i.ID,
-			&i.CreatedAt,
-			&i.Seq,
+			&i.ShownMessage.ID,
+			&i.ShownMessage.Seq,
+			&i.ShownMessage.Instance,
+			&i.ShownMessage.Chat,
+			&i.ShownMessage.Direction,
+			&i.ShownMessage.Status,
+			&i.ShownMessage.Type,
+			&i.ShownMessage.Text,
+			&i.ShownMessage.Content,
+			&i.ShownMessage.Sender,
+			&i.ShownMessage.GatewayMessageID,
+			&i.ShownMessage.ReplyTo,
+			&i.ShownMessage.Priority,
+			&i.ShownMessage.SendAt,
+			&i.ShownMessage.ExpiresAt,
+			&i.ShownMessage.Metadata,
+			&i.ShownMessage.ErrorCode,
+			&i.ShownMessage.ErrorText,
+			&i.ShownMessage.CreatedAt,
+			&i.ShownMessage.AcceptedAt,
+			&i.ShownMessage.SentAt,
+			&i.ShownMessage.DeliveredAt,
+			&i.ShownMessage.ReadAt,
+			&i.ShownMessage.StoppedAt,
+			&i.ShownMessage.EditedAt,
+			&i.ShownMessage.DeletedAt,
+			&i.ShownMessage.AckOverdueAt,
 			&i.Matches,
 			&i.IsHorizon,
 		); err != nil {

@@ -329,7 +329,8 @@ func (w weeks) statements() []statement {
 	list := func(name string, instances []int64) statement {
 		return statement{name, false, func(q *db.Queries) {
 			_, _ = q.ListMessages(ctx, db.ListMessagesParams{
-				InstanceIds: instances, Directions: directions, BeforeAt: now, BeforeSeq: 1 << 40, Since: now.AddDate(-1000, 0, 0), MaxRows: 51,
+				InstanceIds: instances, Directions: directions, Statuses: []string{"delivered"},
+				BeforeAt: now, BeforeSeq: 1 << 40, Since: now.AddDate(-1000, 0, 0), LookAt: 200, MaxRows: 51,
 			})
 		}}
 	}
@@ -536,14 +537,14 @@ func (w weeks) statements() []statement {
 				BeforeAt: now, BeforeSeq: 1 << 40, Since: now.AddDate(-1000, 0, 0), EachRows: 200, MaxRows: 51,
 			})
 		}},
-		{"WalkOpen", false, func(q *db.Queries) {
-			_, _ = q.WalkOpen(ctx, db.WalkOpenParams{
-				InstanceIds: all, Statuses: []string{"unknown"}, BeforeAt: now, BeforeSeq: 1 << 40, Since: now.AddDate(-1, 0, 0), EachRows: 200, MaxRows: 51,
+		{"ListOpen", false, func(q *db.Queries) {
+			_, _ = q.ListOpen(ctx, db.ListOpenParams{
+				InstanceIds: all, Statuses: []string{"unknown"}, BeforeAt: now, BeforeSeq: 1 << 40, Since: now.AddDate(-1, 0, 0), LookAt: 200, MaxRows: 51,
 			})
 		}},
-		{"WalkStopped", false, func(q *db.Queries) {
-			_, _ = q.WalkStopped(ctx, db.WalkStoppedParams{
-				InstanceIds: all, Statuses: []string{"failed"}, BeforeAt: now, BeforeSeq: 1 << 40, Since: now.AddDate(-1, 0, 0), EachRows: 200, MaxRows: 51,
+		{"ListStopped", false, func(q *db.Queries) {
+			_, _ = q.ListStopped(ctx, db.ListStoppedParams{
+				InstanceIds: all, Statuses: []string{"failed"}, BeforeAt: now, BeforeSeq: 1 << 40, Since: now.AddDate(-1, 0, 0), LookAt: 200, MaxRows: 51,
 			})
 		}},
 		{"ListChatMessages", false, func(q *db.Queries) {

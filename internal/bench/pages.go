@@ -60,6 +60,8 @@ func lists(chat string) []struct{ what, path string } {
 		{"of an instance", "/v1/messages?instance=history1"},
 		{"outbound", "/v1/messages?direction=outbound"},
 		{"failed", "/v1/messages?status=failed"},
+		{"read", "/v1/messages?status=read"},
+		{"canceled", "/v1/messages?status=canceled"},
 		{"delivered: none", "/v1/messages?status=delivered&since=2020-01-01T00:00:00Z&instance=history1"},
 		{"queued: none", "/v1/messages?status=queued"},
 		{"a year ago", "/v1/messages?until=" + url.QueryEscape(time.Now().AddDate(-1, 0, 0).UTC().Format(time.RFC3339))},

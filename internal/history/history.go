@@ -312,10 +312,6 @@ func (r *Reader) rows(ctx context.Context, f Filter, w window) (page []db.ShownM
 		page, err = q.ListChatMessages(ctx, db.ListChatMessagesParams{
 			ChatIds: chats, BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, MaxRows: w.limit,
 		})
-	case w.query == "" && f.Status == "":
-		page, err = q.ListMessages(ctx, db.ListMessagesParams{
-			InstanceIds: ids, Directions: w.direction, BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, MaxRows: w.limit,
-		})
 	case w.query == "" && isOpen(f.Status) && f.Direction != string(db.MessageDirectionInbound):
 		return r.walk(ctx, walker{window: w, instances: ids, among: open})
 	case w.query == "" && isStopped(f.Status) && f.Direction != string(db.MessageDirectionInbound):

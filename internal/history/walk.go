@@ -6,18 +6,19 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/msgorch/msgorch/db"
 )
 
 // patience is how long messages are looked at that may not match.
 type patience struct {
-	first int32 // messages in the first step; each further one looks at twice as many
+	first int32 // messages in the first step for words
 	most  int32 // messages in a step
 	// When a page that is not full ends all the same. The next page goes on from
 	// there, so that nobody waits for long and nothing is left out.
 	words, statuses time.Duration
+	// Before that it has looked at so many times as many messages as it may have, for
+	// statuses: where there are few messages, all are looked at.
+	least int32
 	// A word that not even few of enough messages have is found by its index, in time
 	// that grows with all that have it: it must be surely a rare one. One that more
 	// than rare have was common once, and is walked for.
@@ -29,21 +30,33 @@ type patience struct {
 // usualPatience takes a few milliseconds for a page, and longer for words, which
 // take longer to look at.
 func usualPatience() patience {
-	return patience{first: 400, most: 6400, words: 80 * time.Millisecond, statuses: 3 * time.Millisecond, few: 1, enough: 6000, rare: 1000}
+	return patience{first: 400, most: 6400, words: 80 * time.Millisecond, statuses: 3 * time.Millisecond, least: 3, few: 1, enough: 6000, rare: 1000}
 }
 
-// isOver reports whether a page that is not full should end, of so many messages
-// seen, instead of looking at so many more. Looking at a status is so quick that the
+// isOver reports whether a page that is not full should end, after so many messages
+// seen, instead of looking at so many more. w is as it was at the page's beginning. Looking at a status is so quick that the
 // next step, which is as long as all before, must be counted beforehand.
 func (p patience) isOver(w walker, took time.Duration, seen, next int32) bool {
 	if w.query != "" {
 		return took > p.words
 	}
-	return took+took*time.Duration(next)/time.Duration(seen) > p.statuses
+	return seen >= p.least*w.limit && took+took*time.Duration(next)/time.Duration(seen) > p.statuses
 }
 
-// walker looks for messages that no index finds in order: by words, or by a status
-// that comes and goes.
+// next returns how many messages the step after one of so many rows looks at: twice as
+// many, or what is likely to have those that are missing when of those seen so many
+// were found.
+func (p patience) next(rows, seen, found, missing int32) int32 {
+	next := min(2*rows, p.most)
+	if found > 0 {
+		likely := int64(missing) * int64(seen) / int64(found)
+		next = min(next, int32(min(likely+likely/4+1, int64(p.most))))
+	}
+	return next
+}
+
+// walker looks at messages one after another for those that match: those with a
+// status, which comes and goes, or with words, have no index in the order of time.
 type walker struct {
 	window
 	instances []int64
@@ -65,12 +78,11 @@ const (
 // instead.
 func (r *Reader) walk(ctx context.Context, w walker) (page []db.ShownMessage, looked *cursor, err error) {
 	began, start := time.Now(), w
-	var found []uuid.UUID
 	var seen int32
 	mayBeRare := w.query != "" && !w.before.common
-	rows := r.patience.first
-	if w.among != all { // mostly they are what is asked for
-		rows = min(rows, w.limit)
+	rows := w.limit // mostly they match
+	if w.query != "" {
+		rows = r.patience.first
 	}
 	for {
 		steps, err := r.step(ctx, w, rows)
@@ -80,19 +92,19 @@ func (r *Reader) walk(ctx context.Context, w walker) (page []db.ShownMessage, lo
 		seen += rows
 		looked = nil
 		for _, s := range steps {
+			m := s.ShownMessage
 			if s.Matches {
-				found = append(found, s.ID)
+				page = append(page, m)
 				w.limit--
 			}
 			if s.IsHorizon {
-				looked = &cursor{at: s.CreatedAt, n: s.Seq, common: w.before.common}
+				looked = &cursor{at: m.CreatedAt, n: m.Seq, common: w.before.common}
 			}
 		}
 		switch {
 		case w.limit <= 0, looked == nil:
-			page, err = r.inOrder(ctx, found)
-			return page, nil, err
-		case mayBeRare && len(found) < r.patience.few && seen >= r.patience.enough:
+			return page, nil, nil
+		case mayBeRare && len(page) < r.patience.few && seen >= r.patience.enough:
 			rare, err := r.rareWords(ctx, w.words)
 			if err != nil {
 				return nil, nil, err
@@ -103,50 +115,55 @@ func (r *Reader) walk(ctx context.Context, w walker) (page []db.ShownMessage, lo
 			}
 			mayBeRare, looked.common = false, true
 		}
-		rows = min(2*rows, r.patience.most)
-		if r.patience.isOver(w, time.Since(began), seen, rows) {
-			page, err = r.inOrder(ctx, found)
-			return page, looked, err
+		rows = r.patience.next(rows, seen, int32(len(page)), w.limit)
+		if r.patience.isOver(start, time.Since(began), seen, rows) {
+			return page, looked, nil
 		}
 		w.before = *looked
 	}
 }
 
 // step looks at the next so many messages.
-func (r *Reader) step(ctx context.Context, w walker, rows int32) ([]db.WalkMessagesRow, error) {
+func (r *Reader) step(ctx context.Context, w walker, rows int32) ([]db.ListMessagesRow, error) {
 	q := db.New(r.pool)
 	switch {
 	case w.chats != nil:
-		seen, err := q.WalkChats(ctx, db.WalkChatsParams{
+		steps, err := q.WalkChats(ctx, db.WalkChatsParams{
 			ChatIds: w.chats, Directions: w.direction, Statuses: w.status, Query: w.query,
 			BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, EachRows: max(rows/int32(len(w.chats)), w.limit), MaxRows: w.limit,
 		})
-		return stepsOf(seen), err
+		return stepsOf(steps), err
+	case w.query != "":
+		steps, err := q.WalkMessages(ctx, db.WalkMessagesParams{
+			InstanceIds: w.instances, Directions: w.direction, Statuses: w.status, Query: w.query,
+			BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since,
+			EachRows: max(rows/int32(len(w.instances)*len(w.direction)), w.limit), MaxRows: w.limit,
+		})
+		return stepsOf(steps), err
 	case w.among == open:
-		seen, err := q.WalkOpen(ctx, db.WalkOpenParams{
-			InstanceIds: w.instances, Statuses: w.status, BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since,
-			EachRows: max(rows/int32(len(w.instances)), w.limit), MaxRows: w.limit,
+		steps, err := q.ListOpen(ctx, db.ListOpenParams{
+			InstanceIds: w.instances, Statuses: w.status,
+			BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, LookAt: rows, MaxRows: w.limit,
 		})
-		return stepsOf(seen), err
+		return stepsOf(steps), err
 	case w.among == stopped:
-		seen, err := q.WalkStopped(ctx, db.WalkStoppedParams{
-			InstanceIds: w.instances, Statuses: w.status, BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since,
-			EachRows: max(rows/int32(len(w.instances)), w.limit), MaxRows: w.limit,
+		steps, err := q.ListStopped(ctx, db.ListStoppedParams{
+			InstanceIds: w.instances, Statuses: w.status,
+			BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, LookAt: rows, MaxRows: w.limit,
 		})
-		return stepsOf(seen), err
+		return stepsOf(steps), err
 	}
-	return q.WalkMessages(ctx, db.WalkMessagesParams{
-		InstanceIds: w.instances, Directions: w.direction, Statuses: w.status, Query: w.query,
-		BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since,
-		EachRows: max(rows/int32(len(w.instances)*len(w.direction)), w.limit), MaxRows: w.limit,
+	return q.ListMessages(ctx, db.ListMessagesParams{
+		InstanceIds: w.instances, Directions: w.direction, Statuses: w.status,
+		BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, LookAt: rows, MaxRows: w.limit,
 	})
 }
 
 // stepsOf gives the rows of all walks one type: sqlc gives each its own.
-func stepsOf[Row db.WalkChatsRow | db.WalkOpenRow | db.WalkStoppedRow](rows []Row) []db.WalkMessagesRow {
-	steps := make([]db.WalkMessagesRow, len(rows))
+func stepsOf[Row db.WalkChatsRow | db.WalkMessagesRow | db.ListOpenRow | db.ListStoppedRow](rows []Row) []db.ListMessagesRow {
+	steps := make([]db.ListMessagesRow, len(rows))
 	for i, r := range rows {
-		steps[i] = db.WalkMessagesRow(r)
+		steps[i] = db.ListMessagesRow(r)
 	}
 	return steps
 }
@@ -197,19 +214,4 @@ func (r *Reader) lookUp(ctx context.Context, w walker, rare string) ([]db.ShownM
 		Query: w.query, Indexed: rare, InstanceIds: w.instances, ChatIds: chats, Directions: w.direction, Statuses: w.status,
 		BeforeAt: w.before.at, BeforeSeq: w.before.n, Since: w.since, MaxRows: w.limit,
 	})
-}
-
-// inOrder reads messages in the order of their ids given. One that was deleted
-// meanwhile is left out.
-func (r *Reader) inOrder(ctx context.Context, ids []uuid.UUID) ([]db.ShownMessage, error) {
-	if len(ids) == 0 {
-		return nil, nil
-	}
-	rows, err := db.New(r.pool).MessagesByID(ctx, ids)
-	place := make(map[uuid.UUID]int, len(ids))
-	for i, id := range ids {
-		place[id] = i
-	}
-	slices.SortFunc(rows, func(a, b db.ShownMessage) int { return place[a.ID] - place[b.ID] })
-	return rows, err
 }

@@ -119,8 +119,8 @@ func TestAPageOfFewAmongManyOfAnotherStatusEndsAndLeavesNothingOut(t *testing.T)
 
 func TestAStepThatWouldNotEndInTimeIsNotBegun(t *testing.T) {
 	t.Parallel()
-	p := patience{statuses: 3 * time.Millisecond, words: 80 * time.Millisecond}
-	byStatus, byWord := walker{}, walker{window: window{query: "hola"}}
+	p := patience{statuses: 3 * time.Millisecond, words: 80 * time.Millisecond, least: 3}
+	byStatus, byLong, byWord := walker{window: window{limit: 50}}, walker{window: window{limit: 200}}, walker{window: window{limit: 200, query: "hola"}}
 	for _, tt := range []struct {
 		what string
 		w    walker
@@ -129,11 +129,33 @@ func TestAStepThatWouldNotEndInTimeIsNotBegun(t *testing.T) {
 	}{
 		{"as quick as this one it ends in time", byStatus, 900 * time.Microsecond, false},
 		{"it would not", byStatus, 1100 * time.Microsecond, true},
+		{"it would not, but the page is longer than what it looked at", byLong, time.Second, false},
 		{"words are looked at for their whole time", byWord, 79 * time.Millisecond, false},
 		{"which is over", byWord, 81 * time.Millisecond, true},
 	} {
 		if got := p.isOver(tt.w, tt.took, 400, 800); got != tt.want {
 			t.Errorf("%s: after %s over = %t", tt.what, tt.took, got)
+		}
+	}
+}
+
+func TestAStepIsAsLongAsIsLikelyToFillThePage(t *testing.T) {
+	t.Parallel()
+	p := patience{most: 6400}
+	for _, tt := range []struct {
+		what                       string
+		rows, seen, found, missing int32
+		want                       int32
+	}{
+		{"nothing was found: twice as long", 400, 400, 0, 51, 800},
+		{"as long as steps may be", 6400, 12400, 0, 51, 6400},
+		{"half of those seen match, and a quarter more", 51, 51, 26, 25, 62},
+		{"one in a hundred does: twice as long and no more", 100, 100, 1, 50, 200},
+		{"one is missing", 51, 51, 50, 1, 2},
+		{"one in many was found", 6400, 2_000_000_000, 1, 200, 6400},
+	} {
+		if got := p.next(tt.rows, tt.seen, tt.found, tt.missing); got != tt.want {
+			t.Errorf("%s: %d, want %d", tt.what, got, tt.want)
 		}
 	}
 }
