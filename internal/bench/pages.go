@@ -1,9 +1,11 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -136,14 +138,15 @@ func (st *stage) page(ctx context.Context, path, cursor string) (next string, to
 		return "", 0, err
 	}
 	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	took = time.Since(began)
 	var body struct {
-		Data []json.RawMessage `json:"data"`
-		Next string            `json:"next_cursor"`
+		Next string `json:"next_cursor"`
 	}
-	if err := json.NewDecoder(resp.Body).Decode(&body); err != nil || resp.StatusCode != http.StatusOK {
+	if err = cmp.Or(err, json.Unmarshal(text, &body)); err != nil || resp.StatusCode != http.StatusOK {
 		return "", 0, fmt.Errorf("it answered %d: %w", resp.StatusCode, err)
 	}
-	return body.Next, time.Since(began), nil
+	return body.Next, took, nil
 }
 
 // sweep returns how long PostgreSQL worked for one sweep of the relay, on
