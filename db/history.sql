@@ -52,9 +52,10 @@ FROM (
     FROM (
         SELECT p.*
         FROM unnest(@instance_ids::bigint[]) AS wanted(id)
+        CROSS JOIN unnest(enum_range(NULL::message_priority)) AS way(priority)
         CROSS JOIN LATERAL (
-            SELECT m.instance_id, m.created_at, m.seq FROM messages m
-            WHERE m.instance_id = wanted.id AND m.settled_at IS NULL AND m.created_at > '-infinity'
+            SELECT m.instance_id, m.priority, m.created_at, m.seq FROM messages m
+            WHERE m.instance_id = wanted.id AND m.priority = way.priority AND m.settled_at IS NULL AND m.seq > 0
               AND (m.created_at, m.seq) < (@before_at::timestamptz, @before_seq::bigint)
               AND m.created_at >= @since::timestamptz
             ORDER BY m.created_at DESC, m.seq DESC
@@ -66,7 +67,8 @@ FROM (
 ) page
 CROSS JOIN LATERAL (
     SELECT m.id, m.status FROM messages m
-    WHERE m.instance_id = page.instance_id AND m.settled_at IS NULL AND m.created_at > '-infinity' AND m.created_at = page.created_at AND m.seq = page.seq
+    WHERE m.instance_id = page.instance_id AND m.priority = page.priority AND m.settled_at IS NULL AND m.seq > 0
+      AND m.created_at = page.created_at AND m.seq = page.seq
     LIMIT 1
 ) found
 JOIN shown_messages v ON v.id = found.id

@@ -398,13 +398,14 @@ func (q *Queries) ListMessages(ctx context.Context, arg ListMessagesParams) ([]L
 const listOpen = `-- name: ListOpen :many
 SELECT v.id, v.seq, v.instance, v.chat, v.direction, v.status, v.type, v.text, v.content, v.sender, v.gateway_message_id, v.reply_to, v.priority, v.send_at, v.expires_at, v.metadata, v.error_code, v.error_text, v.created_at, v.accepted_at, v.sent_at, v.delivered_at, v.read_at, v.stopped_at, v.edited_at, v.deleted_at, v.ack_overdue_at, (found.status::text = ANY($1::text[]))::boolean AS matches, (page.n = $2::integer)::boolean AS is_horizon
 FROM (
-    SELECT newest.instance_id, newest.created_at, newest.seq, row_number() OVER (ORDER BY newest.created_at DESC, newest.seq DESC) AS n
+    SELECT newest.instance_id, newest.priority, newest.created_at, newest.seq, row_number() OVER (ORDER BY newest.created_at DESC, newest.seq DESC) AS n
     FROM (
-        SELECT p.instance_id, p.created_at, p.seq
+        SELECT p.instance_id, p.priority, p.created_at, p.seq
         FROM unnest($3::bigint[]) AS wanted(id)
+        CROSS JOIN unnest(enum_range(NULL::message_priority)) AS way(priority)
         CROSS JOIN LATERAL (
-            SELECT m.instance_id, m.created_at, m.seq FROM messages m
-            WHERE m.instance_id = wanted.id AND m.settled_at IS NULL AND m.created_at > '-infinity'
+            SELECT m.instance_id, m.priority, m.created_at, m.seq FROM messages m
+            WHERE m.instance_id = wanted.id AND m.priority = way.priority AND m.settled_at IS NULL AND m.seq > 0
               AND (m.created_at, m.seq) < ($4::timestamptz, $5::bigint)
               AND m.created_at >= $6::timestamptz
             ORDER BY m.created_at DESC, m.seq DESC
@@ -416,7 +417,8 @@ FROM (
 ) page
 CROSS JOIN LATERAL (
     SELECT m.id, m.status FROM messages m
-    WHERE m.instance_id = page.instance_id AND m.settled_at IS NULL AND m.created_at > '-infinity' AND m.created_at = page.created_at AND m.seq = page.seq
+    WHERE m.instance_id = page.instance_id AND m.priority = page.priority AND m.settled_at IS NULL AND m.seq > 0
+      AND m.created_at = page.created_at AND m.seq = page.seq
     LIMIT 1
 ) found
 JOIN shown_messages v ON v.id = found.id

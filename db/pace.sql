@@ -25,10 +25,10 @@ FOR NO KEY UPDATE;
 -- whose rates are the weights: the next arrival is of each with the probability
 -- of its weight, however many of each wait.
 WITH waiting AS (
-    SELECT h.id, h.seq, h.chat_id, p.priority, p.weight
+    SELECT h.id, h.created_at, h.seq, h.chat_id, p.priority, p.weight
     FROM (SELECT unnest(ARRAY['critical', 'default', 'bulk']::message_priority[]) AS priority, unnest(ARRAY[6, 3, 1]) AS weight) p
     CROSS JOIN LATERAL (
-        SELECT m.id, m.seq, m.chat_id
+        SELECT m.id, m.created_at, m.seq, m.chat_id
         FROM messages m
         WHERE m.instance_id = @instance_id AND m.priority = p.priority AND m.settled_at IS NULL AND m.seq > 0
           AND (m.status = 'queued' AND m.next_attempt_at <= now() + @ahead::interval OR m.status = 'scheduled' AND m.next_attempt_at <= now())
@@ -40,12 +40,12 @@ WITH waiting AS (
                       OR e.seq < m.seq AND (e.status = 'queued' OR e.status = 'scheduled' AND e.next_attempt_at <= now()
                                             OR e.status = 'unknown' AND e.next_attempt_at IS NOT NULL))
                ORDER BY e.seq LIMIT 1) IS NULL
-        ORDER BY m.seq
+        ORDER BY m.created_at, m.seq
         LIMIT @max_rows
     ) h
 ), drawn AS (
     SELECT d.id, d.chat_id
-    FROM (SELECT w.id, w.chat_id, sum(-ln(1 - random()) / w.weight) OVER (PARTITION BY w.priority ORDER BY w.seq) AS arrival FROM waiting w) d
+    FROM (SELECT w.id, w.chat_id, sum(-ln(1 - random()) / w.weight) OVER (PARTITION BY w.priority ORDER BY w.created_at, w.seq) AS arrival FROM waiting w) d
     ORDER BY d.arrival
     LIMIT @max_rows
 ), locked AS (
@@ -133,7 +133,7 @@ FROM instances i
 CROSS JOIN LATERAL (
     SELECT m.* FROM messages m
     WHERE m.instance_id = i.id AND m.settled_at IS NULL AND m.seq > 0 AND m.status IN ('queued', 'scheduled') AND m.next_attempt_at <= now()
-    ORDER BY m.priority, m.seq
+    ORDER BY m.priority, m.created_at, m.seq
     LIMIT 1
 ) h
 JOIN chats c ON c.id = h.chat_id

@@ -24,10 +24,10 @@ func (q *Queries) AskToPull(ctx context.Context, instance string) error {
 
 const claimNext = `-- name: ClaimNext :many
 WITH waiting AS (
-    SELECT h.id, h.seq, h.chat_id, p.priority, p.weight
+    SELECT h.id, h.created_at, h.seq, h.chat_id, p.priority, p.weight
     FROM (SELECT unnest(ARRAY['critical', 'default', 'bulk']::message_priority[]) AS priority, unnest(ARRAY[6, 3, 1]) AS weight) p
     CROSS JOIN LATERAL (
-        SELECT m.id, m.seq, m.chat_id
+        SELECT m.id, m.created_at, m.seq, m.chat_id
         FROM messages m
         WHERE m.instance_id = $2 AND m.priority = p.priority AND m.settled_at IS NULL AND m.seq > 0
           AND (m.status = 'queued' AND m.next_attempt_at <= now() + $3::interval OR m.status = 'scheduled' AND m.next_attempt_at <= now())
@@ -39,12 +39,12 @@ WITH waiting AS (
                       OR e.seq < m.seq AND (e.status = 'queued' OR e.status = 'scheduled' AND e.next_attempt_at <= now()
                                             OR e.status = 'unknown' AND e.next_attempt_at IS NOT NULL))
                ORDER BY e.seq LIMIT 1) IS NULL
-        ORDER BY m.seq
+        ORDER BY m.created_at, m.seq
         LIMIT $4
     ) h
 ), drawn AS (
     SELECT d.id, d.chat_id
-    FROM (SELECT w.id, w.chat_id, sum(-ln(1 - random()) / w.weight) OVER (PARTITION BY w.priority ORDER BY w.seq) AS arrival FROM waiting w) d
+    FROM (SELECT w.id, w.chat_id, sum(-ln(1 - random()) / w.weight) OVER (PARTITION BY w.priority ORDER BY w.created_at, w.seq) AS arrival FROM waiting w) d
     ORDER BY d.arrival
     LIMIT $4
 ), locked AS (
@@ -181,7 +181,7 @@ FROM instances i
 CROSS JOIN LATERAL (
     SELECT m.id, m.seq, m.instance_id, m.chat_id, m.direction, m.status, m.type, m.text, m.content, m.sender, m.gateway_message_id, m.reply_to, m.priority, m.send_at, m.expires_at, m.metadata, m.idempotency_key, m.request_hash, m.attempt, m.max_attempts, m.next_attempt_at, m.lease_until, m.task_batch, m.error_code, m.error_text, m.history, m.created_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.stopped_at, m.settled_at, m.edited_at, m.deleted_at, m.ack_overdue_at FROM messages m
     WHERE m.instance_id = i.id AND m.settled_at IS NULL AND m.seq > 0 AND m.status IN ('queued', 'scheduled') AND m.next_attempt_at <= now()
-    ORDER BY m.priority, m.seq
+    ORDER BY m.priority, m.created_at, m.seq
     LIMIT 1
 ) h
 JOIN chats c ON c.id = h.chat_id

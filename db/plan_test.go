@@ -492,7 +492,7 @@ func (w weeks) statements() []statement {
 		}},
 
 		{"Unacknowledged", false, func(q *db.Queries) {
-			_, _ = q.Unacknowledged(ctx, db.UnacknowledgedParams{After: now.Add(-time.Minute), Until: now, MaxRows: 500})
+			_, _ = q.Unacknowledged(ctx, db.UnacknowledgedParams{After: now.Add(-time.Minute), AcceptedAfter: now.Add(-2 * time.Minute), Until: now, MaxRows: 500})
 		}},
 		{"MarkOverdue", false, func(q *db.Queries) { _, _ = q.MarkOverdue(ctx, ids) }},
 		{"CountOverdue", false, func(q *db.Queries) {

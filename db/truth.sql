@@ -1,19 +1,30 @@
 -- name: Unacknowledged :many
 -- Unacknowledged lists messages of ours that were settled between two times and
--- of which their gateway has said nothing since it took them, oldest first. Each
--- is listed until it is marked, or told of. Of what goes to groups gateways say
--- nothing, so that means nothing.
+-- of which their gateway has said nothing since it took them, in the order of these
+-- times. Each is listed until it is marked, or told of. Of what goes to groups
+-- gateways say nothing, so that means nothing. Those that were settled within a minute
+-- are found by when they were accepted, which is accepted_after then, and the others
+-- by an index of their own.
 SELECT m.id, m.settled_at::timestamptz AS settled_at, m.gateway_message_id::text AS gateway_message_id, i.id AS instance_id,
        i.name AS instance, i.gateway, i.base_url, i.credential, i.phone_number_id
 FROM (
-    SELECT s.* FROM messages s
-    WHERE s.settled_at IS NOT NULL AND s.direction = 'outbound'
-      AND s.settled_at > @after::timestamptz AND s.settled_at <= @until::timestamptz
-      AND s.status = 'accepted' AND s.attempt > 0 AND s.gateway_message_id IS NOT NULL AND s.ack_overdue_at IS NULL
-      AND (SELECT c.jid FROM chats c WHERE c.id = s.chat_id) NOT LIKE '%@g.us'
-    ORDER BY s.settled_at
+    SELECT f.id
+    FROM (
+        SELECT s.id, s.chat_id, s.settled_at, s.status, s.attempt, s.gateway_message_id, s.ack_overdue_at
+        FROM instances w JOIN messages s ON s.instance_id = w.id
+        WHERE s.direction = 'outbound' AND s.settled_at - s.created_at <= interval '1 minute'
+          AND s.created_at > @accepted_after::timestamptz AND s.created_at <= @until::timestamptz
+        UNION ALL
+        SELECT s.id, s.chat_id, s.settled_at, s.status, s.attempt, s.gateway_message_id, s.ack_overdue_at
+        FROM messages s
+        WHERE s.direction = 'outbound' AND s.settled_at - s.created_at > interval '1 minute'
+    ) f
+    WHERE f.settled_at > @after::timestamptz AND f.settled_at <= @until::timestamptz
+      AND f.status = 'accepted' AND f.attempt > 0 AND f.gateway_message_id IS NOT NULL AND f.ack_overdue_at IS NULL
+      AND (SELECT c.jid FROM chats c WHERE c.id = f.chat_id) NOT LIKE '%@g.us'
     LIMIT @max_rows
-) m
+) found
+JOIN messages m ON m.id = found.id
 JOIN instances i ON i.id = m.instance_id
 ORDER BY m.settled_at;
 

@@ -379,22 +379,32 @@ const unacknowledged = `-- name: Unacknowledged :many
 SELECT m.id, m.settled_at::timestamptz AS settled_at, m.gateway_message_id::text AS gateway_message_id, i.id AS instance_id,
        i.name AS instance, i.gateway, i.base_url, i.credential, i.phone_number_id
 FROM (
-    SELECT s.id, s.seq, s.instance_id, s.chat_id, s.direction, s.status, s.type, s.text, s.content, s.sender, s.gateway_message_id, s.reply_to, s.priority, s.send_at, s.expires_at, s.metadata, s.idempotency_key, s.request_hash, s.attempt, s.max_attempts, s.next_attempt_at, s.lease_until, s.task_batch, s.error_code, s.error_text, s.history, s.created_at, s.accepted_at, s.sent_at, s.delivered_at, s.read_at, s.played_at, s.stopped_at, s.settled_at, s.edited_at, s.deleted_at, s.ack_overdue_at FROM messages s
-    WHERE s.settled_at IS NOT NULL AND s.direction = 'outbound'
-      AND s.settled_at > $1::timestamptz AND s.settled_at <= $2::timestamptz
-      AND s.status = 'accepted' AND s.attempt > 0 AND s.gateway_message_id IS NOT NULL AND s.ack_overdue_at IS NULL
-      AND (SELECT c.jid FROM chats c WHERE c.id = s.chat_id) NOT LIKE '%@g.us'
-    ORDER BY s.settled_at
-    LIMIT $3
-) m
+    SELECT f.id
+    FROM (
+        SELECT s.id, s.chat_id, s.settled_at, s.status, s.attempt, s.gateway_message_id, s.ack_overdue_at
+        FROM instances w JOIN messages s ON s.instance_id = w.id
+        WHERE s.direction = 'outbound' AND s.settled_at - s.created_at <= interval '1 minute'
+          AND s.created_at > $1::timestamptz AND s.created_at <= $2::timestamptz
+        UNION ALL
+        SELECT s.id, s.chat_id, s.settled_at, s.status, s.attempt, s.gateway_message_id, s.ack_overdue_at
+        FROM messages s
+        WHERE s.direction = 'outbound' AND s.settled_at - s.created_at > interval '1 minute'
+    ) f
+    WHERE f.settled_at > $3::timestamptz AND f.settled_at <= $2::timestamptz
+      AND f.status = 'accepted' AND f.attempt > 0 AND f.gateway_message_id IS NOT NULL AND f.ack_overdue_at IS NULL
+      AND (SELECT c.jid FROM chats c WHERE c.id = f.chat_id) NOT LIKE '%@g.us'
+    LIMIT $4
+) found
+JOIN messages m ON m.id = found.id
 JOIN instances i ON i.id = m.instance_id
 ORDER BY m.settled_at
 `
 
 type UnacknowledgedParams struct {
-	After   time.Time
-	Until   time.Time
-	MaxRows int32
+	AcceptedAfter time.Time
+	Until         time.Time
+	After         time.Time
+	MaxRows       int32
 }
 
 type UnacknowledgedRow struct {
@@ -410,11 +420,18 @@ type UnacknowledgedRow struct {
 }
 
 // Unacknowledged lists messages of ours that were settled between two times and
-// of which their gateway has said nothing since it took them, oldest first. Each
-// is listed until it is marked, or told of. Of what goes to groups gateways say
-// nothing, so that means nothing.
+// of which their gateway has said nothing since it took them, in the order of these
+// times. Each is listed until it is marked, or told of. Of what goes to groups
+// gateways say nothing, so that means nothing. Those that were settled within a minute
+// are found by when they were accepted, which is accepted_after then, and the others
+// by an index of their own.
 func (q *Queries) Unacknowledged(ctx context.Context, arg UnacknowledgedParams) ([]UnacknowledgedRow, error) {
-	rows, err := q.db.Query(ctx, unacknowledged, arg.After, arg.Until, arg.MaxRows)
+	rows, err := q.db.Query(ctx, unacknowledged,
+		arg.AcceptedAfter,
+		arg.Until,
+		arg.After,
+		arg.MaxRows,
+	)
 	if err != nil {
 		return nil, err
 	}

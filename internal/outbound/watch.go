@@ -21,6 +21,7 @@ const (
 	watchBack   = 24 * time.Hour   // how far the first look goes back
 	watchStep   = 10 * time.Minute // of settled messages that are looked at together
 	watchAgain  = time.Minute      // looked at twice, because a commit may come late
+	settledSoon = time.Minute      // after they were accepted; messages_late_idx has the others
 	watchPages  = 5                // of one gateway's records, in one run
 	watchAround = time.Minute      // a gateway's times and ours
 )
@@ -73,7 +74,9 @@ type watching struct {
 // step looks at the messages that were settled between two times.
 func (w *watching) step(ctx context.Context, after, until time.Time) error {
 	for {
-		rows, err := w.q.Unacknowledged(ctx, db.UnacknowledgedParams{After: after, Until: until, MaxRows: watchBatch})
+		rows, err := w.q.Unacknowledged(ctx, db.UnacknowledgedParams{
+			After: after, Until: until, AcceptedAfter: after.Add(-settledSoon), MaxRows: watchBatch,
+		})
 		if err != nil || len(rows) == 0 {
 			return err
 		}
