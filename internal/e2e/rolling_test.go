@@ -89,10 +89,10 @@ func TestARollingRestartDropsNoRequestAndNoTask(t *testing.T) {
 		apis[i] = s.startAPI("LISTEN_PORT=" + port)
 		b.urls = append(b.urls, "http://127.0.0.1:"+port)
 	}
-	var callers sync.WaitGroup
+	var callers, prober sync.WaitGroup
 	var accepted atomic.Int64
-	over := make(chan struct{})
-	callers.Go(func() { b.probe(over) })
+	over, quiet := make(chan struct{}), make(chan struct{})
+	prober.Go(func() { b.probe(quiet) })
 	for c := range 8 {
 		callers.Go(func() {
 			for n := 0; ; n++ {
@@ -126,6 +126,8 @@ func TestARollingRestartDropsNoRequestAndNoTask(t *testing.T) {
 	}
 	close(over)
 	callers.Wait()
+	close(quiet) // not sooner: a caller may still wait for an API to be ready
+	prober.Wait()
 	eventually(t, "everything is sent", func() bool {
 		return len(s.list("/v1/messages?status=queued")) == 0 && len(s.list("/v1/messages?status=sending")) == 0
 	})
