@@ -1,5 +1,5 @@
--- Each entry in an index is a fortieth of what a message costs. One index now serves
--- both who sends what waits, by priority, and who lists what is open, by time.
+-- Each entry in an index is a fortieth of what accepting and settling a message cost. One
+-- index now serves both who sends what waits, by priority, and who lists what is open, by time.
 DROP INDEX messages_open_idx;
 DROP INDEX messages_waiting_idx;
 CREATE INDEX messages_waiting_idx ON messages (instance_id, priority, created_at, seq) WHERE settled_at IS NULL AND seq > 0;

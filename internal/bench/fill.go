@@ -62,11 +62,10 @@ func Fill(ctx context.Context, conn *pgx.Conn, messages int) error {
 	return nil
 }
 
-// grownFull is how full the pages of messages should be in the end, in percent, reckoned
-// from the sizes of rows: a row is
-// stored when it was accepted, next to others of that size, and grows with what is
-// learned of it, into room that no new row may take. Rows that are copied as they
-// are in the end would leave room in every tenth page for a new one, and new
+// grownFull is how full the pages of messages should be in the end, in percent,
+// reckoned from the sizes of rows: a row is stored when it was accepted, next to others
+// of that size, and grows with what is learned of it, into room that no new row may
+// take. Rows that are copied as they are in the end would leave room in every tenth page for a new one, and new
 // messages would go there, each into another page of a table that long ago left
 // memory, where in life the last pages take them.
 const grownFull = 60

@@ -244,6 +244,9 @@ func windowOf(f Filter) (w window, err error) {
 		if !knownStatus(db.MessageStatus(f.Status)) {
 			return w, invalid("status", "is not a status that a message can have")
 		}
+		if f.Direction == "" && f.Status == string(db.MessageStatusReceived) { // none of ours is
+			w.direction = []string{string(db.MessageDirectionInbound)}
+		}
 		w.status = []string{f.Status}
 	} else {
 		w.status = []string{}

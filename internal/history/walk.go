@@ -34,8 +34,9 @@ func usualPatience() patience {
 }
 
 // isOver reports whether a page that is not full should end, after so many messages
-// seen, instead of looking at so many more. w is as it was at the page's beginning. Looking at a status is so quick that the
-// next step, which is as long as all before, must be counted beforehand.
+// seen, instead of looking at so many more. w is as it was when the page began. Looking
+// at a status is so quick that the next step, which is as long as all before, must be
+// counted beforehand.
 func (p patience) isOver(w walker, took time.Duration, seen, next int32) bool {
 	if w.query != "" {
 		return took > p.words

@@ -159,3 +159,17 @@ func TestAStepIsAsLongAsIsLikelyToFillThePage(t *testing.T) {
 		}
 	}
 }
+
+// What was received is found at once, however many were sent since.
+func TestAPageOfReceivedMessagesDoesNotLookAtWhatWasSent(t *testing.T) {
+	t.Parallel()
+	pool := heardTexts(t, 30, "'hola'")
+	if _, err := pool.Exec(t.Context(), "UPDATE messages SET direction = 'outbound', status = 'read' WHERE seq > (SELECT min(seq) FROM messages)"); err != nil {
+		t.Fatal(err)
+	}
+	r := &Reader{pool: pool, patience: patience{most: 3}}
+	page, next, err := r.List(t.Context(), Filter{Status: "received", Limit: 2})
+	if err != nil || len(page) != 1 || next != "" {
+		t.Errorf("%d messages, next %q, error %v; want the one, and no more", len(page), next, err)
+	}
+}
