@@ -39,7 +39,7 @@ WITH asked AS (
     FROM known k
     LEFT JOIN LATERAL (
         SELECT c.id, c.jid FROM addresses a JOIN chats c ON c.id = a.chat_id
-        WHERE a.instance_id + 0 = k.instance_id AND a.address = k.address LIMIT 1
+        WHERE a.instance_id = k.instance_id AND a.address = k.address LIMIT 1
     ) c ON true
     WHERE k.instance_id IS NOT NULL AND NOT EXISTS (
         SELECT 1 FROM messages m
@@ -253,7 +253,7 @@ FROM (
 CROSS JOIN LATERAL (SELECT m.chat_id, m.instance_id FROM messages m WHERE m.id = t.id LIMIT 1) m
 CROSS JOIN LATERAL (SELECT i.id FROM instances i WHERE i.id = m.instance_id AND i.name = t.instance LIMIT 1) i
 CROSS JOIN LATERAL (
-    SELECT a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id + 0 = m.instance_id AND a.chat_id = m.chat_id LIMIT 1
+    SELECT a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id = m.instance_id AND a.chat_id = m.chat_id LIMIT 1
 ) a
 `
 

@@ -6,7 +6,7 @@ FROM (
     SELECT unnest(@instance_ids::bigint[]) AS instance_id, unnest(@addresses::text[]) AS address,
            unnest(@descriptions::text[]) AS description, unnest(@owners::text[]) AS owner, unnest(@told_ats::timestamptz[]) AS told_at
 ) t
-CROSS JOIN LATERAL (SELECT a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id + 0 = t.instance_id LIMIT 1) f
+CROSS JOIN LATERAL (SELECT a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id = t.instance_id LIMIT 1) f
 ORDER BY f.chat_id, t.told_at DESC
 ON CONFLICT ON CONSTRAINT groups_pkey DO UPDATE
 SET description = COALESCE(excluded.description, groups.description), owner = COALESCE(excluded.owner, groups.owner), told_at = excluded.told_at
@@ -21,7 +21,7 @@ FROM (
            unnest(@jids::text[]) AS jid, unnest(@presents::boolean[]) AS present, unnest(@admins::boolean[]) AS admin,
            unnest(@told_ats::timestamptz[]) AS told_at
 ) t
-CROSS JOIN LATERAL (SELECT a.chat_id FROM addresses a WHERE a.address = t.grp AND a.instance_id + 0 = t.instance_id LIMIT 1) f
+CROSS JOIN LATERAL (SELECT a.chat_id FROM addresses a WHERE a.address = t.grp AND a.instance_id = t.instance_id LIMIT 1) f
 ORDER BY f.chat_id, t.address, t.told_at DESC
 ON CONFLICT ON CONSTRAINT group_members_pkey DO UPDATE
 SET jid = excluded.jid, present = excluded.present, admin = excluded.admin, told_at = excluded.told_at
@@ -54,7 +54,7 @@ FROM (
     SELECT unnest(@instance_ids::bigint[]) AS instance_id, unnest(@addresses::text[]) AS address, unnest(@labels::text[]) AS label,
            unnest(@gateway_message_ids::text[]) AS gateway_message_id, unnest(@presents::boolean[]) AS present, unnest(@told_ats::timestamptz[]) AS told_at
 ) t
-CROSS JOIN LATERAL (SELECT a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id + 0 = t.instance_id LIMIT 1) f
+CROSS JOIN LATERAL (SELECT a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id = t.instance_id LIMIT 1) f
 ORDER BY f.chat_id, t.label, t.gateway_message_id, t.told_at DESC
 ON CONFLICT ON CONSTRAINT chat_labels_pkey DO UPDATE
 SET present = excluded.present, told_at = excluded.told_at
@@ -70,7 +70,7 @@ FROM (
            unnest(@jids::text[]) AS jid, unnest(@states::text[]) AS state, unnest(@last_seen_ats::timestamptz[]) AS last_seen_at,
            unnest(@told_ats::timestamptz[]) AS told_at
 ) t
-CROSS JOIN LATERAL (SELECT a.chat_id FROM addresses a WHERE a.address = t.chat AND a.instance_id + 0 = t.instance_id LIMIT 1) f
+CROSS JOIN LATERAL (SELECT a.chat_id FROM addresses a WHERE a.address = t.chat AND a.instance_id = t.instance_id LIMIT 1) f
 ORDER BY f.chat_id, t.address, t.told_at DESC
 ON CONFLICT ON CONSTRAINT presence_pkey DO UPDATE
 SET jid = excluded.jid, state = excluded.state, last_seen_at = COALESCE(excluded.last_seen_at, presence.last_seen_at), told_at = excluded.told_at
@@ -87,7 +87,7 @@ FROM (
            unnest(@videos::boolean[]) AS video, unnest(@statuses::text[]) AS status, unnest(@ranks::integer[]) AS rank,
            unnest(@told_ats::timestamptz[]) AS told_at
 ) t
-CROSS JOIN LATERAL (SELECT a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id + 0 = t.instance_id LIMIT 1) f
+CROSS JOIN LATERAL (SELECT a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id = t.instance_id LIMIT 1) f
 ORDER BY t.call, t.instance_id, t.rank DESC, t.told_at
 ON CONFLICT ON CONSTRAINT calls_call_key DO UPDATE
 SET status = CASE WHEN excluded.rank > calls.rank THEN excluded.status ELSE calls.status END,

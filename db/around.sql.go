@@ -224,7 +224,7 @@ FROM (
            unnest($4::boolean[]) AS video, unnest($5::text[]) AS status, unnest($6::integer[]) AS rank,
            unnest($7::timestamptz[]) AS told_at
 ) t
-CROSS JOIN LATERAL (SELECT a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id + 0 = t.instance_id LIMIT 1) f
+CROSS JOIN LATERAL (SELECT a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id = t.instance_id LIMIT 1) f
 ORDER BY t.call, t.instance_id, t.rank DESC, t.told_at
 ON CONFLICT ON CONSTRAINT calls_call_key DO UPDATE
 SET status = CASE WHEN excluded.rank > calls.rank THEN excluded.status ELSE calls.status END,
@@ -263,7 +263,7 @@ FROM (
     SELECT unnest($1::bigint[]) AS instance_id, unnest($2::text[]) AS address,
            unnest($3::text[]) AS description, unnest($4::text[]) AS owner, unnest($5::timestamptz[]) AS told_at
 ) t
-CROSS JOIN LATERAL (SELECT a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id + 0 = t.instance_id LIMIT 1) f
+CROSS JOIN LATERAL (SELECT a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id = t.instance_id LIMIT 1) f
 ORDER BY f.chat_id, t.told_at DESC
 ON CONFLICT ON CONSTRAINT groups_pkey DO UPDATE
 SET description = COALESCE(excluded.description, groups.description), owner = COALESCE(excluded.owner, groups.owner), told_at = excluded.told_at
@@ -297,7 +297,7 @@ FROM (
     SELECT unnest($1::bigint[]) AS instance_id, unnest($2::text[]) AS address, unnest($3::text[]) AS label,
            unnest($4::text[]) AS gateway_message_id, unnest($5::boolean[]) AS present, unnest($6::timestamptz[]) AS told_at
 ) t
-CROSS JOIN LATERAL (SELECT a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id + 0 = t.instance_id LIMIT 1) f
+CROSS JOIN LATERAL (SELECT a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id = t.instance_id LIMIT 1) f
 ORDER BY f.chat_id, t.label, t.gateway_message_id, t.told_at DESC
 ON CONFLICT ON CONSTRAINT chat_labels_pkey DO UPDATE
 SET present = excluded.present, told_at = excluded.told_at
@@ -367,7 +367,7 @@ FROM (
            unnest($4::text[]) AS jid, unnest($5::boolean[]) AS present, unnest($6::boolean[]) AS admin,
            unnest($7::timestamptz[]) AS told_at
 ) t
-CROSS JOIN LATERAL (SELECT a.chat_id FROM addresses a WHERE a.address = t.grp AND a.instance_id + 0 = t.instance_id LIMIT 1) f
+CROSS JOIN LATERAL (SELECT a.chat_id FROM addresses a WHERE a.address = t.grp AND a.instance_id = t.instance_id LIMIT 1) f
 ORDER BY f.chat_id, t.address, t.told_at DESC
 ON CONFLICT ON CONSTRAINT group_members_pkey DO UPDATE
 SET jid = excluded.jid, present = excluded.present, admin = excluded.admin, told_at = excluded.told_at
@@ -406,7 +406,7 @@ FROM (
            unnest($4::text[]) AS jid, unnest($5::text[]) AS state, unnest($6::timestamptz[]) AS last_seen_at,
            unnest($7::timestamptz[]) AS told_at
 ) t
-CROSS JOIN LATERAL (SELECT a.chat_id FROM addresses a WHERE a.address = t.chat AND a.instance_id + 0 = t.instance_id LIMIT 1) f
+CROSS JOIN LATERAL (SELECT a.chat_id FROM addresses a WHERE a.address = t.chat AND a.instance_id = t.instance_id LIMIT 1) f
 ORDER BY f.chat_id, t.address, t.told_at DESC
 ON CONFLICT ON CONSTRAINT presence_pkey DO UPDATE
 SET jid = excluded.jid, state = excluded.state, last_seen_at = COALESCE(excluded.last_seen_at, presence.last_seen_at), told_at = excluded.told_at

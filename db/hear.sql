@@ -84,7 +84,7 @@ WITH opened AS (
     FROM (
         SELECT DISTINCT ON (t.address, t.instance_id) t.*
         FROM (SELECT unnest(@instance_ids::bigint[]) AS instance_id, unnest(@jids::text[]) AS jid, unnest(@addresses::text[]) AS address) t
-        WHERE (SELECT a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id + 0 = t.instance_id LIMIT 1) IS NULL
+        WHERE (SELECT a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id = t.instance_id LIMIT 1) IS NULL
         ORDER BY t.address, t.instance_id
     ) n
     ON CONFLICT ON CONSTRAINT addresses_pkey DO NOTHING
@@ -99,7 +99,7 @@ WITH told AS (
     SELECT DISTINCT ON (n.chat_id) n.chat_id, n.name
     FROM (
         SELECT t.ord, t.name,
-               (SELECT a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id + 0 = t.instance_id LIMIT 1) AS chat_id
+               (SELECT a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id = t.instance_id LIMIT 1) AS chat_id
         FROM (
             SELECT row_number() OVER () AS ord, r.*
             FROM (SELECT unnest(@instance_ids::bigint[]) AS instance_id, unnest(@addresses::text[]) AS address, unnest(@names::text[]) AS name) r
@@ -133,7 +133,7 @@ DO UPDATE SET name = excluded.name, updated_at = now() WHERE contacts.name IS DI
 -- (counts false) makes nothing unread.
 WITH told AS (
     SELECT row_number() OVER () AS ord, t.*,
-           (SELECT a.chat_id FROM addresses a WHERE a.instance_id + 0 = t.instance_id AND a.address = t.address LIMIT 1) AS chat_id
+           (SELECT a.chat_id FROM addresses a WHERE a.instance_id = t.instance_id AND a.address = t.address LIMIT 1) AS chat_id
     FROM (
         SELECT unnest(@ids::uuid[]) AS id,
                unnest(@instance_ids::bigint[]) AS instance_id,

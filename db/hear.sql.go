@@ -303,7 +303,7 @@ WITH opened AS (
     FROM (
         SELECT DISTINCT ON (t.address, t.instance_id) t.instance_id, t.jid, t.address
         FROM (SELECT unnest($2::bigint[]) AS instance_id, unnest($3::text[]) AS jid, unnest($4::text[]) AS address) t
-        WHERE (SELECT a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id + 0 = t.instance_id LIMIT 1) IS NULL
+        WHERE (SELECT a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id = t.instance_id LIMIT 1) IS NULL
         ORDER BY t.address, t.instance_id
     ) n
     ON CONFLICT ON CONSTRAINT addresses_pkey DO NOTHING
@@ -507,7 +507,7 @@ WITH told AS (
     SELECT DISTINCT ON (n.chat_id) n.chat_id, n.name
     FROM (
         SELECT t.ord, t.name,
-               (SELECT a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id + 0 = t.instance_id LIMIT 1) AS chat_id
+               (SELECT a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id = t.instance_id LIMIT 1) AS chat_id
         FROM (
             SELECT row_number() OVER () AS ord, r.instance_id, r.address, r.name
             FROM (SELECT unnest($1::bigint[]) AS instance_id, unnest($2::text[]) AS address, unnest($3::text[]) AS name) r
@@ -690,7 +690,7 @@ func (q *Queries) StoreEvents(ctx context.Context, arg StoreEventsParams) ([]uui
 const storeHeard = `-- name: StoreHeard :many
 WITH told AS (
     SELECT row_number() OVER () AS ord, t.id, t.instance_id, t.address, t.direction, t.type, t.text, t.content, t.sender, t.gateway_message_id, t.quoted_id, t.written_at, t.counts,
-           (SELECT a.chat_id FROM addresses a WHERE a.instance_id + 0 = t.instance_id AND a.address = t.address LIMIT 1) AS chat_id
+           (SELECT a.chat_id FROM addresses a WHERE a.instance_id = t.instance_id AND a.address = t.address LIMIT 1) AS chat_id
     FROM (
         SELECT unnest($1::uuid[]) AS id,
                unnest($2::bigint[]) AS instance_id,

@@ -3,7 +3,7 @@
 SELECT f.instance_id, f.address, f.chat_id
 FROM (SELECT unnest(@instance_ids::bigint[]) AS instance_id, unnest(@addresses::text[]) AS address) t
 CROSS JOIN LATERAL (
-    SELECT a.instance_id, a.address, a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id + 0 = t.instance_id LIMIT 1
+    SELECT a.instance_id, a.address, a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id = t.instance_id LIMIT 1
 ) f;
 
 -- name: AddressesOfChats :many

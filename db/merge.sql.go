@@ -211,7 +211,7 @@ const findAddresses = `-- name: FindAddresses :many
 SELECT f.instance_id, f.address, f.chat_id
 FROM (SELECT unnest($1::bigint[]) AS instance_id, unnest($2::text[]) AS address) t
 CROSS JOIN LATERAL (
-    SELECT a.instance_id, a.address, a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id + 0 = t.instance_id LIMIT 1
+    SELECT a.instance_id, a.address, a.chat_id FROM addresses a WHERE a.address = t.address AND a.instance_id = t.instance_id LIMIT 1
 ) f
 `
 

@@ -56,7 +56,7 @@ LIMIT @max_rows;
 SELECT i.id AS instance_id, i.name AS instance, i.gateway, i.base_url, i.credential, i.phone_number_id,
        COALESCE(c.jid, '')::text AS chat, COALESCE(h.gateway_message_id, '')::text AS last_heard
 FROM instances i
-LEFT JOIN LATERAL (SELECT a.chat_id FROM addresses a WHERE a.address = @address AND a.instance_id + 0 = i.id LIMIT 1) a ON true
+LEFT JOIN LATERAL (SELECT a.chat_id FROM addresses a WHERE a.address = @address AND a.instance_id = i.id LIMIT 1) a ON true
 LEFT JOIN LATERAL (SELECT k.jid FROM chats k WHERE k.id = a.chat_id LIMIT 1) c ON true
 LEFT JOIN LATERAL (
     SELECT n.gateway_message_id

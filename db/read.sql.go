@@ -180,7 +180,7 @@ const typingTarget = `-- name: TypingTarget :one
 SELECT i.id AS instance_id, i.name AS instance, i.gateway, i.base_url, i.credential, i.phone_number_id,
        COALESCE(c.jid, '')::text AS chat, COALESCE(h.gateway_message_id, '')::text AS last_heard
 FROM instances i
-LEFT JOIN LATERAL (SELECT a.chat_id FROM addresses a WHERE a.address = $1 AND a.instance_id + 0 = i.id LIMIT 1) a ON true
+LEFT JOIN LATERAL (SELECT a.chat_id FROM addresses a WHERE a.address = $1 AND a.instance_id = i.id LIMIT 1) a ON true
 LEFT JOIN LATERAL (SELECT k.jid FROM chats k WHERE k.id = a.chat_id LIMIT 1) c ON true
 LEFT JOIN LATERAL (
     SELECT n.gateway_message_id

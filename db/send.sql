@@ -50,7 +50,7 @@ LEFT JOIN LATERAL (
 CROSS JOIN LATERAL (SELECT n.* FROM instances n WHERE n.id = k.instance_id LIMIT 1) i
 CROSS JOIN LATERAL (SELECT o.jid FROM chats o WHERE o.id = k.chat_id LIMIT 1) c
 -- Looked at again with the row in hand: another may have had it meanwhile, or its chat was merged.
-WHERE m.id = k.id AND m.chat_id = k.chat_id AND m.attempt = k.attempt AND m.status IN ('queued', 'scheduled', 'unknown')
+WHERE m.id = k.id AND m.chat_id + 0 = k.chat_id AND m.attempt = k.attempt AND m.status IN ('queued', 'scheduled', 'unknown')
   AND (m.lease_until IS NULL OR m.lease_until < now())
   AND i.paused_at IS NULL
   AND (NOT i.paced OR m.status = 'unknown')

@@ -229,7 +229,7 @@ LEFT JOIN LATERAL (
 ) t ON true
 CROSS JOIN LATERAL (SELECT n.id, n.name, n.gateway, n.base_url, n.credential, n.webhook_token_hash, n.rate_per_minute, n.connection, n.paused_at, n.pause_reason, n.created_at, n.updated_at, n.deleted_at, n.in_doubt, n.blocked_until, n.block_reason, n.failures, n.burst, n.chat_rate_per_minute, n.chat_burst, n.gap_min_ms, n.gap_max_ms, n.daily_cap, n.warm_up_start, n.warm_up_days, n.warm_up_first, n.paced, n.tat, n.gap_until, n.sent_on, n.sent_count, n.slowed_until, n.slot_at, n.pulled_until, n.probe_at, n.phone_number_id, n.app_secret, n.previous_app_secret, n.app_secret_hashes, n.verify_token_hash, n.opened_at, n.reconciled_to, n.reconcile_at, n.reconcile_run, n.reconcile_until, n.gaps, n.last_gap_at, n.previous_webhook_token_hash FROM instances n WHERE n.id = k.instance_id LIMIT 1) i
 CROSS JOIN LATERAL (SELECT o.jid FROM chats o WHERE o.id = k.chat_id LIMIT 1) c
-WHERE m.id = k.id AND m.chat_id = k.chat_id AND m.attempt = k.attempt AND m.status IN ('queued', 'scheduled', 'unknown')
+WHERE m.id = k.id AND m.chat_id + 0 = k.chat_id AND m.attempt = k.attempt AND m.status IN ('queued', 'scheduled', 'unknown')
   AND (m.lease_until IS NULL OR m.lease_until < now())
   AND i.paused_at IS NULL
   AND (NOT i.paced OR m.status = 'unknown')
