@@ -128,6 +128,29 @@ func TestASequentialScanIsSeen(t *testing.T) {
 	}
 }
 
+// Under load the largest tables are analyzed every minute, each time a sample of 300
+// rows for the largest target of their columns; one without a target has 30,000 read.
+func TestAnalyzeSamplesFewRows(t *testing.T) {
+	t.Parallel()
+	rows, err := testenv.Pool(t).Query(t.Context(), `
+		SELECT t.relname || '.' || a.attname
+		FROM pg_class t JOIN pg_attribute a ON a.attrelid = t.oid
+		LEFT JOIN pg_index i ON i.indexrelid = t.oid
+		WHERE COALESCE(i.indrelid, t.oid) IN ('messages'::regclass, 'gateway_events'::regclass)
+		  AND (i.indexrelid IS NULL OR i.indkey[a.attnum - 1] = 0) -- an expression has statistics of its own
+		  AND a.attnum > 0 AND NOT a.attisdropped AND COALESCE(a.attstattarget, -1) NOT BETWEEN 0 AND 30`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	columns, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(columns) > 0 {
+		t.Errorf("columns without SET STATISTICS of at most 30: %v", columns)
+	}
+}
+
 // allowScans lets the planner choose what our connections forbid.
 func allowScans(t *testing.T, conn *pgxpool.Conn) {
 	t.Helper()
