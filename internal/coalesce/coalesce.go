@@ -29,16 +29,16 @@ type Options struct {
 // that one batch waits for must not hold up everybody.
 const late = 50 * time.Millisecond
 
-// After a batch that was shared, the next one gathers for rest times as long as that
-// one took, and longestRest at most, which nobody notices. It begins sooner when as
-// many wait as went in the last: more are not to be expected, and a machine that
-// waits for them has nothing to do. Small batches cost several times as much for each
-// item, and keep a busy machine from everything else. After one caller alone the next
-// begins at once, and so it does after half of Max, which is many enough.
-const (
-	rest        = 3
-	longestRest = 15 * time.Millisecond
-)
+// restAfter is for how long at most the next batch gathers after one that was shared.
+// Small batches cost several times as much for each item, and keep a busy machine
+// from everything else; so it is many times as long as that one took, but hardly more
+// than callers notice. It begins sooner when as many wait as went in the last: more
+// are not to be expected, and a machine that waits for them has nothing to do. After
+// one caller alone the next begins at once, and so it does after half of Max, which is
+// many enough.
+func restAfter(took time.Duration) time.Duration {
+	return min(6*took, max(5*time.Millisecond, 3*took), 15*time.Millisecond)
+}
 
 // Group shares the work of callers. Make one with New; it is safe for
 // concurrent use, and holds no goroutine while nobody waits.
@@ -126,7 +126,7 @@ func (g *Group[In, Out]) drain(ctx context.Context) {
 		began := time.Now()
 		isLate = g.watch(ctx, func() { g.serve(ctx, batch) })
 		if n > 1 && n < g.o.Max/2 && !isLate {
-			g.gather(n, min(rest*time.Since(began), longestRest))
+			g.gather(n, restAfter(time.Since(began)))
 		}
 	}
 }

@@ -69,20 +69,24 @@ func TestWhoeverWaitsGoesInTheNextBatch(t *testing.T) {
 // In a bubble the clock stands still while anybody runs, so times are exact.
 func TestTheNextBatchGathersUntilAsManyWaitAsWentInTheLast(t *testing.T) {
 	t.Parallel()
-	const work, rest = 4 * time.Millisecond, 12 * time.Millisecond
+	const ms = time.Millisecond
 	for _, c := range []struct {
+		work       time.Duration
 		last, next int
 		wait       time.Duration
 	}{
-		{last: 1, next: 1, wait: 0}, // who comes alone is not waited for
-		{last: 2, next: 1, wait: rest},
-		{last: 3, next: 2, wait: rest},
-		{last: 3, next: 3, wait: 0},
-		{last: 5, next: 1, wait: 0}, // half of the most is many enough
+		{work: 4 * ms, last: 1, next: 1, wait: 0}, // who comes alone is not waited for
+		{work: 4 * ms, last: 2, next: 1, wait: 12 * ms},
+		{work: 4 * ms, last: 3, next: 2, wait: 12 * ms},
+		{work: 4 * ms, last: 3, next: 3, wait: 0},
+		{work: 4 * ms, last: 5, next: 1, wait: 0}, // half of the most is many enough
+		{work: ms / 2, last: 2, next: 1, wait: 3 * ms},
+		{work: ms, last: 2, next: 1, wait: 5 * ms},
+		{work: 6 * ms, last: 2, next: 1, wait: 15 * ms},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			g := coalesce.New(options(1, 10), func(_ context.Context, batch []int) ([]int, error) {
-				<-time.After(work)
+				<-time.After(c.work)
 				return batch, nil
 			})
 			var all sync.WaitGroup
@@ -101,8 +105,8 @@ func TestTheNextBatchGathersUntilAsManyWaitAsWentInTheLast(t *testing.T) {
 			all.Wait()
 			took := time.Since(began)
 			<-time.After(time.Second) // no rest is left
-			if took != c.wait+work {
-				t.Errorf("after a batch of %d the next %d were served after %v, want a wait of %v and the work", c.last, c.next, took, c.wait)
+			if took != c.wait+c.work {
+				t.Errorf("after a batch of %d in %v the next %d were served after %v, want a wait of %v and the work", c.last, c.work, c.next, took, c.wait)
 			}
 		})
 	}
