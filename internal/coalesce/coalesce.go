@@ -29,15 +29,14 @@ type Options struct {
 // that one batch waits for must not hold up everybody.
 const late = 50 * time.Millisecond
 
-// restAfter is for how long at most the next batch gathers after one that was shared.
-// Small batches cost several times as much for each item, and keep a busy machine
-// from everything else; so it is many times as long as that one took, but hardly more
-// than callers notice. It begins sooner when as many wait as went in the last: more
-// are not to be expected, and a machine that waits for them has nothing to do. After
-// one caller alone the next begins at once, and so it does after half of Max, which is
-// many enough.
-func restAfter(took time.Duration) time.Duration {
-	return min(6*took, max(5*time.Millisecond, 3*took), 15*time.Millisecond)
+// rest is for how long the next batch gathers at most after one that was shared. It
+// begins sooner when as many wait as went in the last: more are not to be expected, and
+// a machine that waits for them has nothing to do. Small batches cost several times as
+// much for each item, and keep a busy machine from everything else: hence 4 ms, which
+// hardly anybody notices, after one that was over soon. After one caller alone the next
+// begins at once, and so it does after half of Max, which is many enough.
+func rest(took time.Duration) time.Duration {
+	return min(max(2*took, min(8*took, 4*time.Millisecond)), 15*time.Millisecond)
 }
 
 // Group shares the work of callers. Make one with New; it is safe for
@@ -126,7 +125,7 @@ func (g *Group[In, Out]) drain(ctx context.Context) {
 		began := time.Now()
 		isLate = g.watch(ctx, func() { g.serve(ctx, batch) })
 		if n > 1 && n < g.o.Max/2 && !isLate {
-			g.gather(n, restAfter(time.Since(began)))
+			g.gather(n, rest(time.Since(began)))
 		}
 	}
 }

@@ -76,13 +76,13 @@ func TestTheNextBatchGathersUntilAsManyWaitAsWentInTheLast(t *testing.T) {
 		wait       time.Duration
 	}{
 		{work: 4 * ms, last: 1, next: 1, wait: 0}, // who comes alone is not waited for
-		{work: 4 * ms, last: 2, next: 1, wait: 12 * ms},
-		{work: 4 * ms, last: 3, next: 2, wait: 12 * ms},
+		{work: 4 * ms, last: 2, next: 1, wait: 8 * ms},
+		{work: 4 * ms, last: 3, next: 2, wait: 8 * ms},
 		{work: 4 * ms, last: 3, next: 3, wait: 0},
 		{work: 4 * ms, last: 5, next: 1, wait: 0}, // half of the most is many enough
-		{work: ms / 2, last: 2, next: 1, wait: 3 * ms},
-		{work: ms, last: 2, next: 1, wait: 5 * ms},
-		{work: 6 * ms, last: 2, next: 1, wait: 15 * ms},
+		{work: ms / 4, last: 2, next: 1, wait: 2 * ms},
+		{work: ms, last: 2, next: 1, wait: 4 * ms},
+		{work: 8 * ms, last: 2, next: 1, wait: 15 * ms},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			g := coalesce.New(options(1, 10), func(_ context.Context, batch []int) ([]int, error) {
