@@ -288,8 +288,12 @@ func (st *stage) load(ctx context.Context, messages, rate int) (a Answered, err 
 		return a, fmt.Errorf("load: %w", err)
 	}
 	err = json.Unmarshal(out, &a)
-	if err == nil && a.Failures > 0 {
+	switch {
+	case err != nil:
+	case a.Failures > 0:
 		err = fmt.Errorf("%d of %d requests failed: %s", a.Failures, messages, a.Failure)
+	case a.Messages < messages*99/100: // the machine stood still, and the time was over
+		err = fmt.Errorf("only %d of %d requests were made in their time", a.Messages, messages)
 	}
 	st.sent += a.Messages
 	return a, err
