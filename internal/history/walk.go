@@ -30,7 +30,7 @@ type patience struct {
 // usualPatience takes a few milliseconds for a page, and longer for words, which
 // take longer to look at.
 func usualPatience() patience {
-	return patience{first: 400, most: 6400, words: 80 * time.Millisecond, statuses: 3 * time.Millisecond, least: 3, few: 1, enough: 6000, rare: 1000}
+	return patience{first: 400, most: 6400, words: 80 * time.Millisecond, statuses: 2500 * time.Microsecond, least: 3, few: 1, enough: 6000, rare: 1000}
 }
 
 // isOver reports whether a page that is not full should end, after so many messages
