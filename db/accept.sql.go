@@ -125,9 +125,9 @@ type AcceptMessagesRow struct {
 // message, or, when that was committed meanwhile and this does not see it, is to be
 // accepted again. Empty text and the zero time mean null.
 //
-// Here and elsewhere "instance_id + 0" hides the column from every index but the
-// one that is meant, which finds the row by the rest: on a small table the planner
-// may take another for as good, and a prepared statement keeps that plan.
+// Here and elsewhere "instance_id + 0" and "chat_id + 0" hide a column from every
+// index but the one that is meant, which finds the row by the rest: on a small table
+// the planner may take another for as good, and a prepared statement keeps that plan.
 //
 // Nobody waits for a chat: one that another transaction holds is brought up to
 // date by that one. Without bump no chat is held either, for a transaction that
