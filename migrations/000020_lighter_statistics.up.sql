@@ -1,9 +1,9 @@
 -- Under load a table is analyzed every minute. PostgreSQL's default is to sample 30,000
 -- rows, of a large table as many pages, and to sort every column of them, which kept a
--- core busy for half a second. No statement's plan depends on what these columns hold
--- (db/plan_test.go), but for the words of texts: 30 counts the 300 commonest, which are
--- those that a hundredth of all texts have, in 9,000 rows. A column without a target of
--- its own would have the whole sample taken again.
+-- core busy for half a second. The plans of hot statements do not depend on what these
+-- columns hold (db/plan_test.go). Searches do depend on the words that more than a
+-- hundredth of all texts have: 30 counts the 300 commonest, in 9,000 rows. A column
+-- without a target of its own would have the whole sample taken again.
 DO $$
 DECLARE
     c record;

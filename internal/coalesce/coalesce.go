@@ -32,9 +32,11 @@ const late = 50 * time.Millisecond
 // rest is for how long the next batch gathers at most after one that was shared. It
 // begins sooner when as many wait as went in the last: more are not to be expected, and
 // a machine that waits for them has nothing to do. Small batches cost several times as
-// much for each item, and keep a busy machine from everything else: hence 4 ms, which
-// hardly anybody notices, after one that was over soon. After one caller alone the next
-// begins at once, and so it does after half of Max, which is many enough.
+// much for each item, and keep a busy machine from everything else: hence 4 ms after one
+// that was over soon, or, where even that is long, eight times as long as it took. When
+// servers are far, batches of 4 ms are small, too: hence twice as long as a slow one took;
+// more makes those wait who met it. After one caller alone the next begins at once, and so
+// it does after half of Max, which is many enough.
 func rest(took time.Duration) time.Duration {
 	return min(max(2*took, min(8*took, 4*time.Millisecond)), 15*time.Millisecond)
 }
